@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto';
+
+/** One raw reply as the server sent it: bulk strings arrive as Buffers. */
+export type RawReply = Buffer | number | null | Error | readonly RawReply[];
+
+/**
+ * A Lua script that acts on one key. Calls of one event-loop turn travel as one script call where the server
+ * allows several keys in a command, so a script must not assume that it runs alone.
+ */
+export interface KeyedScript<R> {
+  /** `capability.act`, as shown in errors and metrics. */
+  readonly name: string;
+  /** How many arguments every call passes. */
+  readonly arity: number;
+  readonly lua: string;
+  readonly sha: string;
+  readonly reply: (raw: RawReply) => R;
+}
+
+export interface ScriptDefinition<R> {
+  readonly name: string;
+  readonly arity: number;
+  /** The body of `function(key, arg)`: `key` is the full key, `arg` the list of arguments, all strings. */
+  readonly body: string;
+  /** Turns the raw reply of one key into what the store wants. */
+  readonly reply: (raw: RawReply) => R;
+}
+
+/** Declares a script. `body` is a constant: nothing is ever interpolated into it. */
+export function defineScript<R>({ name, arity, body, reply }: ScriptDefinition<R>): KeyedScript<R> {
+  const lua = forEveryKey(body);
+  return { name, arity, reply, lua, sha: createHash('sha1').update(lua).digest('hex') };
+}
+
+/** Runs the body for each key with its share of the arguments; the failure of one key does not touch the others. */
+const forEveryKey = (body: string): string => `
+local function item(key, arg)
+${body.trim()}
+end
+local arity = #ARGV / #KEYS
+local replies = {}
+for i = 1, #KEYS do
+  local arg = {}
+  for j = 1, arity do arg[j] = ARGV[(i - 1) * arity + j] end
+  local ok, reply = pcall(item, KEYS[i], arg)
+  if ok then replies[i] = reply
+  elseif type(reply) == 'table' then replies[i] = reply
+  else replies[i] = { err = tostring(reply) } end
+end
+return replies
+`;
