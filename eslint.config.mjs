@@ -80,7 +80,10 @@ export default defineConfig(
       '@typescript-eslint/require-await': 'off',
       // Contract suites are functions that several spec files call.
       'jest/no-export': 'off',
-      'jest/expect-expect': ['warn', { assertFunctionNames: ['expect', 'expect*', 'eventually*', 'fc.assert', 'request.**.expect'] }],
+      'jest/expect-expect': [
+        'warn',
+        { assertFunctionNames: ['expect', 'expect*', 'eventually*', 'fc.assert', 'request.**.expect'] },
+      ],
     },
   },
   {

@@ -1,0 +1,76 @@
+import type { Duration } from '../common/duration.ts';
+
+/** Bounds of the memory tier; in memory mode, bounds of the whole cache. */
+export interface MemoryTierOptions {
+  /** How many entries are kept. @default 10000 */
+  readonly maxEntries?: number;
+  /** How many bytes keys, values and overhead may take: a number of bytes, or `'64mb'`. @default '64mb' */
+  readonly maxBytes?: number | string;
+  /** How long an entry may be served from memory before the server is asked again. @default '60s' */
+  readonly ttl?: Duration;
+}
+
+/** How single flight is shared: by all processes, by this process, or not at all. */
+export type Coalescing = 'cluster' | 'process' | 'off';
+
+/** Defaults of every read, and what bounds the cache. */
+export interface CacheOptions {
+  /** `false`: `getOrSet` and `@Cacheable` always run the factory; everything else stays on. @default true */
+  readonly enabled?: boolean;
+  /** Share of keys, by a stable hash, that is cached: gradual roll-out. 0 to 100. @default 100 */
+  readonly rolloutPercent?: number;
+  /** How long a value is fresh. @default '5m' */
+  readonly ttl?: Duration;
+  /** How long after its TTL a value may still be served when the factory fails or is slow. @default '0s' */
+  readonly grace?: Duration;
+  /** Share of the TTL that is taken off at random, so that entries do not expire together. 0 to 1. @default 0.1 */
+  readonly jitter?: number;
+  /** Whether `null` is a value. @default true */
+  readonly cacheNull?: boolean;
+  /** @default 'cluster' */
+  readonly coalesce?: Coalescing;
+  readonly l1?: MemoryTierOptions;
+  /** How many keys travel in one command of a batch call. 1 to 10000. @default 100 */
+  readonly batchSize?: number;
+  /** Whether `warm()` loads anything. @default true */
+  readonly warmup?: boolean;
+  /** Values over this size are returned but not stored: a number of bytes, or `'1mb'`. @default '1mb' */
+  readonly maxValueBytes?: number | string;
+  /** Payloads over this size are compressed when that shrinks them: a number of bytes, or `'32kb'`. @default '32kb' */
+  readonly compressAbove?: number | string;
+  /** An operation slower than this is counted as slow. @default '100ms' */
+  readonly maxLatency?: Duration;
+}
+
+/** `CacheOptions` with every default filled in; durations in milliseconds, sizes in bytes. */
+export interface ResolvedCacheOptions {
+  readonly enabled: boolean;
+  readonly rolloutPercent: number;
+  readonly ttlMs: number;
+  readonly graceMs: number;
+  readonly jitter: number;
+  readonly cacheNull: boolean;
+  readonly coalesce: Coalescing;
+  readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly ttlMs: number };
+  readonly batchSize: number;
+  readonly warmup: boolean;
+  readonly maxValueBytes: number;
+  readonly compressAboveBytes: number;
+  readonly maxLatencyMs: number;
+}
+
+export const CACHE_DEFAULTS: ResolvedCacheOptions = {
+  enabled: true,
+  rolloutPercent: 100,
+  ttlMs: 300_000,
+  graceMs: 0,
+  jitter: 0.1,
+  cacheNull: true,
+  coalesce: 'cluster',
+  l1: { maxEntries: 10_000, maxBytes: 64 * 1024 ** 2, ttlMs: 60_000 },
+  batchSize: 100,
+  warmup: true,
+  maxValueBytes: 1024 ** 2,
+  compressAboveBytes: 32 * 1024,
+  maxLatencyMs: 100,
+};

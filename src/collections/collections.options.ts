@@ -1,0 +1,10 @@
+export interface CollectionsOptions {
+  /** Without the server: refuse, because a local answer would be a wrong one, or answer from this process. @default 'reject' */
+  readonly onOutage?: 'reject' | 'local';
+}
+
+export interface ResolvedCollectionsOptions {
+  readonly onOutage: 'reject' | 'local';
+}
+
+export const COLLECTIONS_DEFAULTS: ResolvedCollectionsOptions = { onOutage: 'reject' };

@@ -1,0 +1,27 @@
+import type { Duration } from '../common/duration.ts';
+
+/** Defaults of every lock. */
+export interface LockModuleOptions {
+  /** How long a lease lasts unless it is extended. At most 10 minutes. @default '30s' */
+  readonly ttl?: Duration;
+  /** Milliseconds between attempts; with `retryCount` it bounds the wait. @default 100 */
+  readonly retryDelay?: number;
+  /** @default 3 */
+  readonly retryCount?: number;
+  /** Without the server: refuse, or lock in this process only. @default 'reject' */
+  readonly onOutage?: 'reject' | 'local';
+}
+
+export interface ResolvedLockModuleOptions {
+  readonly ttlMs: number;
+  readonly retryDelayMs: number;
+  readonly retryCount: number;
+  readonly onOutage: 'reject' | 'local';
+}
+
+export const LOCK_DEFAULTS: ResolvedLockModuleOptions = {
+  ttlMs: 30_000,
+  retryDelayMs: 100,
+  retryCount: 3,
+  onOutage: 'reject',
+};
