@@ -95,21 +95,17 @@ export class BoundedMap<V> {
     return this.store(key, value, bytes, true);
   }
 
-  /** Says that the value under `key` now takes `bytes` bytes. False, and nothing changed, when that does not fit. */
-  resize(key: string, bytes: number): boolean {
+  /** Says that the value under `key` takes so many bytes more, or less. False, and nothing changed, when that does not fit. */
+  grow(key: string, byBytes: number): boolean {
     const node = this.nodes.get(key);
-    if (node === undefined || !this.fits(key, bytes)) return false;
-    this.replace(node, node.value, costOf(key, bytes), node.pinned);
+    if (node === undefined || !this.hasRoom(node.bytes + byBytes, node)) return false;
+    this.replace(node, node.value, node.bytes + byBytes, node.pinned);
     return true;
   }
 
   /** Whether a value of `bytes` bytes would be accepted under `key`. */
   fits(key: string, bytes: number): boolean {
-    const old = this.nodes.get(key);
-    const others = old?.pinned
-      ? { count: this.pinnedCount - 1, bytes: this.pinnedBytes - old.bytes }
-      : { count: this.pinnedCount, bytes: this.pinnedBytes };
-    return others.count < this.limits.maxEntries && others.bytes + costOf(key, bytes) <= this.limits.maxBytes;
+    return this.hasRoom(costOf(key, bytes), this.nodes.get(key));
   }
 
   delete(key: string): boolean {
@@ -136,14 +132,21 @@ export class BoundedMap<V> {
 
   private store(key: string, value: V, bytes: number, pinned: boolean): boolean {
     const old = this.nodes.get(key);
-    if (!this.fits(key, bytes)) {
+    const cost = costOf(key, bytes);
+    if (!this.hasRoom(cost, old)) {
       if (old !== undefined) this.remove(old);
       return false;
     }
-    const cost = costOf(key, bytes);
     if (old === undefined) this.insert(new Node(key, value, cost, pinned));
     else this.replace(old, value, cost, pinned);
     return true;
+  }
+
+  /** Whether there is room for an entry in place of `old` once everything that may be evicted is. */
+  private hasRoom(cost: number, old: Node<V> | undefined): boolean {
+    const replaced = old?.pinned ? { count: 1, bytes: old.bytes } : NOTHING;
+    const fitsBytes = this.pinnedBytes - replaced.bytes + cost <= this.limits.maxBytes;
+    return fitsBytes && this.pinnedCount - replaced.count < this.limits.maxEntries;
   }
 
   private insert(node: Node<V>): void {
@@ -213,5 +216,7 @@ export class BoundedMap<V> {
     node.newer = node.older = undefined;
   }
 }
+
+const NOTHING = { count: 0, bytes: 0 };
 
 const costOf = (key: string, bytes: number): number => bytesOfText(key) + bytes + ENTRY_OVERHEAD_BYTES;

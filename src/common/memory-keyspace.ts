@@ -88,18 +88,20 @@ export class MemoryKeyspace<E> {
     const stored: Stored<E> = { record, expiresAtMs };
     const cost = bytes + RECORD_OVERHEAD_BYTES;
     if (record.type === 'entry') return this.map.set(key, stored, cost);
-    this.assertRoom(key, cost);
+    // Expired records may hold the room that is missing: a refused write helps the sweep along, by one slice.
+    if (!this.map.fits(key, cost)) this.sweepSlice();
+    if (!this.map.fits(key, cost)) throw memoryIsFull();
     return this.map.setPinned(key, stored, cost);
   }
 
   /**
-   * Says that the record under `key`, about to be changed in place, will take `bytes` bytes.
+   * Says that the record under `key`, about to be changed in place, will take so many bytes more, or less.
    * @throws StoreUnavailableError when there is no room for that
    */
-  resize(key: string, bytes: number): void {
-    const cost = bytes + RECORD_OVERHEAD_BYTES;
-    this.assertRoom(key, cost);
-    this.map.resize(key, cost);
+  grow(key: string, byBytes: number): void {
+    if (this.map.grow(key, byBytes)) return;
+    this.sweepSlice();
+    if (!this.map.grow(key, byBytes)) throw memoryIsFull();
   }
 
   /** Whether a live record was there. */
@@ -181,15 +183,9 @@ export class MemoryKeyspace<E> {
     this.map.delete(key);
     return undefined;
   }
-
-  /** Expired records may hold the room that is missing: a refused write helps the sweep along, by one slice. */
-  private assertRoom(key: string, cost: number): void {
-    if (this.map.fits(key, cost)) return;
-    this.sweepSlice();
-    if (this.map.fits(key, cost)) return;
-    throw new StoreUnavailableError('memory.write', 'memory is full');
-  }
 }
+
+const memoryIsFull = () => new StoreUnavailableError('memory.write', 'memory is full');
 
 const NAMES: Readonly<Record<RecordType, string>> = {
   text: 'text',
