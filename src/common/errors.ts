@@ -1,7 +1,7 @@
 import { GatewayTimeoutException, InternalServerErrorException, ServiceUnavailableException } from '@nestjs/common';
 
 /** Marks our errors, so that two installed copies of the package still recognise each other's. */
-const BRAND = Symbol.for('nestjs-keep:error');
+export const BRAND = Symbol.for('nestjs-keep:error');
 
 /**
  * What every error of this package is: an `Error` with a stable `code` (`KEEP_…`).
