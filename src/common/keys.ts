@@ -97,3 +97,21 @@ export function validKey(key: string, name = 'key'): string {
 /** What kind of value was received, never the value itself. */
 export const kindOf = (value: unknown): string =>
   value === null ? 'null' : Number.isNaN(value) ? 'NaN' : Array.isArray(value) ? 'an array' : typeof value;
+
+/**
+ * Text that can stand inside a key without changing what the key means: letters, digits and `-_.~` stay, anything else
+ * is percent-encoded as UTF-8. So no id forges a separator, a glob or the hash tag of a cluster, and different texts
+ * stay different. A lone surrogate, which UTF-8 cannot carry, becomes `%uD800`.
+ */
+export function encodeKeyPart(text: string): string {
+  if (UNRESERVED.test(text)) return text;
+  const parts = text.split(/(\p{Surrogate})/u);
+  return parts.map((part, index) => (index % 2 === 0 ? percentEncode(part) : `%u${hex(part)}`)).join('');
+}
+
+const UNRESERVED = /^[\w.~-]*$/;
+
+const percentEncode = (text: string): string =>
+  encodeURIComponent(text).replace(/[!'()*]/g, (found) => `%${hex(found)}`);
+
+const hex = (character: string): string => character.charCodeAt(0).toString(16).toUpperCase();
