@@ -1,0 +1,48 @@
+import { ConflictException, ServiceUnavailableException } from '@nestjs/common';
+import { bodyOf, BRAND, predicateOf } from '../common/errors.ts';
+
+/** Thrown (409) when somebody else still held the lock at the end of the wait. */
+export class LockConflictError extends ConflictException {
+  readonly code = 'KEEP_LOCK_CONFLICT';
+  readonly [BRAND] = true;
+
+  /** @param retryAfterMs how long the holder's lease lasts unless it is extended or released */
+  constructor(
+    readonly resource: string,
+    readonly retryAfterMs: number,
+  ) {
+    super(bodyOf(409, 'KEEP_LOCK_CONFLICT', 'Somebody else is working on this: try again in a moment'));
+  }
+}
+export const isLockConflictError = predicateOf<LockConflictError>('KEEP_LOCK_CONFLICT');
+
+/** Thrown (503) when nobody can say whether the lock is free, because the server does not answer. */
+export class LockUnavailableError extends ServiceUnavailableException {
+  readonly code = 'KEEP_LOCK_UNAVAILABLE';
+  readonly [BRAND] = true;
+  /** When it is worth asking again: about as long as the breaker in front of the server stays open. */
+  readonly retryAfterMs = 1_000;
+
+  constructor(
+    readonly resource: string,
+    cause?: unknown,
+  ) {
+    super(bodyOf(503, 'KEEP_LOCK_UNAVAILABLE', 'Locks are not available at the moment'), { cause });
+  }
+}
+export const isLockUnavailableError = predicateOf<LockUnavailableError>('KEEP_LOCK_UNAVAILABLE');
+
+/** Thrown (503) when the lease ended, or was taken away, before the protected work did. */
+export class LockLostError extends ServiceUnavailableException {
+  readonly code = 'KEEP_LOCK_LOST';
+  readonly [BRAND] = true;
+
+  /** @param cause what the protected work itself failed with, if it did */
+  constructor(
+    readonly resource: string,
+    cause?: unknown,
+  ) {
+    super(bodyOf(503, 'KEEP_LOCK_LOST', 'The lock was lost before the work was done'), { cause });
+  }
+}
+export const isLockLostError = predicateOf<LockLostError>('KEEP_LOCK_LOST');

@@ -1,0 +1,501 @@
+import {
+  InvalidKeyError,
+  InvalidOptionsError,
+  InvalidTtlError,
+  OutcomeUnknownError,
+  StoreUnavailableError,
+} from '../common/errors.ts';
+import { KEY_DEFAULTS, KeySpace } from '../common/keys.ts';
+import type { LockOutcome, LockStore } from './lock-store.interface.ts';
+import {
+  isLockConflictError,
+  isLockLostError,
+  LockConflictError,
+  LockLostError,
+  LockUnavailableError,
+} from './lock.errors.ts';
+import { LockService } from './lock.service.ts';
+import { MemoryLockStore } from './memory-lock.store.ts';
+
+type Act = keyof LockStore;
+/** `refused`: not executed; `lost`: executed, but the answer does not arrive. */
+type Fault = 'refused' | 'lost';
+
+/** A working store whose next calls fail on demand, and that counts its calls. */
+class FaultyLockStore implements LockStore {
+  readonly calls: Act[] = [];
+  readonly #inner = new MemoryLockStore();
+  readonly #faults = new Map<Act, Fault[]>();
+
+  fail(act: Act, fault: Fault, times = 1): void {
+    this.#faults.set(
+      act,
+      Array.from({ length: times }, () => fault),
+    );
+  }
+
+  acquire = (key: string, token: string, ttlMs: number) =>
+    this.#act<LockOutcome>('acquire', () => this.#inner.acquire(key, token, ttlMs));
+  extend = (key: string, token: string, ttlMs: number) =>
+    this.#act('extend', () => this.#inner.extend(key, token, ttlMs));
+  release = (key: string, token: string) => this.#act('release', () => this.#inner.release(key, token));
+  forceRelease = (key: string) => this.#act('forceRelease', () => this.#inner.forceRelease(key));
+  isHeld = (key: string) => this.#act('isHeld', () => this.#inner.isHeld(key));
+
+  async #act<T>(act: Act, run: () => T): Promise<T> {
+    this.calls.push(act);
+    const fault = this.#faults.get(act)?.shift();
+    if (fault === 'refused') throw new StoreUnavailableError(act, 'not connected');
+    const answer = run();
+    if (fault === 'lost') throw new OutcomeUnknownError(act, 'no answer');
+    return answer;
+  }
+}
+
+describe('LockService', () => {
+  let store: FaultyLockStore;
+  let locks: LockService;
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    store = new FaultyLockStore();
+    locks = new LockService(store, new KeySpace(KEY_DEFAULTS));
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  const countCalls = (act: Act) => store.calls.filter((call) => call === act).length;
+  const settle = <T>(promise: Promise<T>) =>
+    promise.then(
+      (value) => ({ value }),
+      (error: unknown) => ({ error: error as Error }),
+    );
+
+  describe('taking and giving back', () => {
+    it('answers with a handle that says all about the lock', async () => {
+      const lock = await locks.acquire('order:1', { ttl: '20s' });
+      expect(lock).toMatchObject({ resource: 'order:1', degraded: false });
+      expect(lock.token).toMatch(/^[0-9a-f]{32}$/);
+      expect(Number.isSafeInteger(lock.fence)).toBe(true);
+      expect(lock.signal.aborted).toBe(false);
+      expect(lock.expiresAt - Date.now()).toBeGreaterThan(19_000);
+      expect(lock.expiresAt - Date.now()).toBeLessThanOrEqual(20_000);
+      expect(await lock.release()).toBe(true);
+    });
+
+    it('gives every lock another token', async () => {
+      const tokens = await Promise.all(['a', 'b', 'c'].map(async (name) => (await locks.acquire(name)).token));
+      expect(new Set(tokens).size).toBe(3);
+    });
+
+    it('answers null to one attempt at a held lock', async () => {
+      const lock = await locks.tryAcquire('order:1');
+      expect(await locks.tryAcquire('order:1', { wait: '1m' })).toBeNull();
+      await lock!.release();
+      expect(await locks.tryAcquire('order:1')).not.toBeNull();
+    });
+
+    it('releases once', async () => {
+      const lock = await locks.acquire('order:1');
+      expect(await Promise.all([lock.release(), lock.release()])).toEqual([true, false]);
+      const next = await locks.acquire('order:1');
+      expect(await lock.release()).toBe(false);
+      expect(await locks.isHeld('order:1')).toBe(true);
+      await next.release();
+    });
+
+    it('is released at the end of an `await using` block', async () => {
+      const lock = await locks.acquire('order:1');
+      await lock[Symbol.asyncDispose]();
+      expect(await locks.isHeld('order:1')).toBe(false);
+    });
+
+    it('leaves no timer behind', async () => {
+      const lock = await locks.acquire('order:1');
+      expect(jest.getTimerCount()).toBeGreaterThan(0);
+      await lock.release();
+      expect(jest.getTimerCount()).toBe(0);
+    });
+
+    it('is ended by force, whoever holds it', async () => {
+      const lock = await locks.acquire('order:1');
+      expect(await locks.forceRelease('order:1')).toBe(true);
+      expect(await locks.isHeld('order:1')).toBe(false);
+      expect(await lock.release()).toBe(false);
+      expect(await locks.forceRelease('order:1')).toBe(false);
+    });
+  });
+
+  describe('waiting', () => {
+    beforeEach(() => jest.useRealTimers());
+
+    it('rejects with a conflict, and how long the holder may take, when the wait is over', async () => {
+      await locks.acquire('order:1', { ttl: '20s' });
+      const failure = await settle(locks.acquire('order:1', { wait: '30ms', retryDelay: 5 }));
+      const { error } = failure as { error: LockConflictError };
+      expect(isLockConflictError(error)).toBe(true);
+      expect(error).toMatchObject({ resource: 'order:1', code: 'KEEP_LOCK_CONFLICT' });
+      expect(error.getStatus()).toBe(409);
+      expect(error.retryAfterMs).toBeGreaterThan(19_000);
+      expect(error.retryAfterMs).toBeLessThanOrEqual(20_000);
+    });
+
+    it('does not name the resource in what HTTP clients are told', async () => {
+      await locks.acquire('order:alice@example.org');
+      const failure = await settle(locks.acquire('order:alice@example.org', { wait: '0s' }));
+      expect(JSON.stringify((failure as { error: LockConflictError }).error.getResponse())).not.toContain('alice');
+    });
+
+    it('gets the lock as soon as it is free', async () => {
+      const lock = await locks.acquire('order:1');
+      const waiting = locks.acquire('order:1', { wait: '10s', retryDelay: 5 });
+      await lock.release();
+      expect((await waiting).fence).toBeGreaterThan(lock.fence);
+    });
+
+    it('does not sleep past the end of the lease it waits for', async () => {
+      await locks.acquire('order:1', { ttl: '50ms', extend: false });
+      const startedAt = performance.now();
+      await locks.acquire('order:1', { wait: '20s', retryDelay: 15_000 });
+      expect(performance.now() - startedAt).toBeLessThan(7_000);
+    });
+
+    it('asks about `retryCount` times more, `retryDelay` apart, when no wait is given', async () => {
+      await locks.acquire('order:1');
+      await settle(locks.acquire('order:1', { retryCount: 4, retryDelay: 20 }));
+      // One for the holder; then pauses of 10 to 20 ms fill 80 ms.
+      expect(countCalls('acquire')).toBeGreaterThanOrEqual(1 + 3);
+      expect(countCalls('acquire')).toBeLessThanOrEqual(1 + 10);
+    });
+
+    it('stops waiting when the signal aborts', async () => {
+      await locks.acquire('order:1');
+      const controller = new AbortController();
+      const waiting = settle(locks.acquire('order:1', { wait: '1m', retryDelay: 30_000, signal: controller.signal }));
+      controller.abort(new Error('client went away'));
+      expect(await waiting).toEqual({ error: new Error('client went away') });
+    });
+
+    it('gives back what it gets after the signal aborted', async () => {
+      const controller = new AbortController();
+      const taking = settle(locks.acquire('order:1', { signal: controller.signal }));
+      controller.abort(new Error('client went away'));
+      expect(await taking).toEqual({ error: new Error('client went away') });
+      expect(await locks.isHeld('order:1')).toBe(false);
+    });
+  });
+
+  describe('watching over the lease', () => {
+    it('keeps a lock for longer than its ttl while it is held', async () => {
+      const lock = await locks.acquire('order:1', { ttl: '3s' });
+      await jest.advanceTimersByTimeAsync(20_000);
+      expect(lock.signal.aborted).toBe(false);
+      expect(lock.expiresAt).toBeGreaterThan(Date.now());
+      expect(await locks.isHeld('order:1')).toBe(true);
+      expect(await lock.release()).toBe(true);
+    });
+
+    it('stops renewing after the release', async () => {
+      const lock = await locks.acquire('order:1', { ttl: '3s' });
+      await lock.release();
+      await jest.advanceTimersByTimeAsync(20_000);
+      expect(countCalls('extend')).toBe(0);
+    });
+
+    it('aborts the signal before the lease ends when it is not renewed', async () => {
+      const lock = await locks.acquire('order:1', { ttl: '3s', extend: false });
+      let wasHeldAtAbort: boolean | undefined;
+      lock.signal.addEventListener('abort', () => {
+        void locks.isHeld('order:1').then((isHeld) => (wasHeldAtAbort = isHeld));
+      });
+      await jest.advanceTimersByTimeAsync(3_000);
+      expect(lock.signal.reason).toBeInstanceOf(LockLostError);
+      expect(wasHeldAtAbort).toBe(true);
+      expect(countCalls('extend')).toBe(0);
+    });
+
+    it('knows that it is over after a stalled event loop, before any timer has run', async () => {
+      const lock = await locks.acquire('order:1', { ttl: '3s' });
+      const stalled = performance.now() + 9_000;
+      jest.spyOn(performance, 'now').mockImplementation(() => stalled);
+      expect(lock.signal.aborted).toBe(true);
+      jest.restoreAllMocks();
+    });
+
+    it('aborts the signal when a renewal learns that the lock is not ours', async () => {
+      const lock = await locks.acquire('order:1', { ttl: '3s' });
+      await locks.forceRelease('order:1');
+      await jest.advanceTimersByTimeAsync(1_001);
+      expect(lock.signal.aborted).toBe(true);
+      expect(jest.getTimerCount()).toBe(0);
+    });
+
+    it('survives renewals that fail, as long as one succeeds before the lease ends', async () => {
+      const lock = await locks.acquire('order:1', { ttl: '9s' });
+      store.fail('extend', 'refused', 3);
+      await jest.advanceTimersByTimeAsync(9_000);
+      expect(lock.signal.aborted).toBe(false);
+      expect(countCalls('extend')).toBeGreaterThanOrEqual(4);
+    });
+
+    it.each(['refused', 'lost'] as const)('is lost at the end of the lease when every renewal is %s', async (fault) => {
+      const lock = await locks.acquire('order:1', { ttl: '3s' });
+      store.fail('extend', fault, 1_000);
+      await jest.advanceTimersByTimeAsync(2_900);
+      expect(lock.signal.aborted).toBe(false);
+      await jest.advanceTimersByTimeAsync(100);
+      expect(lock.signal.aborted).toBe(true);
+      expect(jest.getTimerCount()).toBe(0);
+    });
+
+    it('is extended by hand', async () => {
+      const lock = await locks.acquire('order:1', { ttl: '3s', extend: false });
+      await lock.extend('1m');
+      await jest.advanceTimersByTimeAsync(50_000);
+      expect(lock.signal.aborted).toBe(false);
+      expect(await locks.isHeld('order:1')).toBe(true);
+      await lock.release();
+    });
+
+    it('cannot be extended once it is lost, released or taken away', async () => {
+      const lost = await locks.acquire('a', { ttl: '3s', extend: false });
+      await jest.advanceTimersByTimeAsync(3_000);
+      await expect(lost.extend()).rejects.toThrow(LockLostError);
+      const released = await locks.acquire('b');
+      await released.release();
+      await expect(released.extend()).rejects.toThrow(LockLostError);
+      const taken = await locks.acquire('c');
+      await locks.forceRelease('c');
+      await expect(taken.extend()).rejects.toThrow(LockLostError);
+      expect(taken.signal.aborted).toBe(true);
+    });
+
+    it('tells a failed extension by hand from a lost lock', async () => {
+      const lock = await locks.acquire('order:1');
+      store.fail('extend', 'refused');
+      await expect(lock.extend()).rejects.toThrow(LockUnavailableError);
+      expect(lock.signal.aborted).toBe(false);
+      await expect(lock.extend('11m')).rejects.toThrow(InvalidTtlError);
+      await lock.release();
+    });
+  });
+
+  describe('withLock', () => {
+    it('holds the lock while the callback runs, and answers with its result', async () => {
+      const wasHeld = await locks.withLock('order:1', async () => locks.isHeld('order:1'), 5);
+      expect(wasHeld).toBe(true);
+      expect(await locks.isHeld('order:1')).toBe(false);
+    });
+
+    it('gives the lock back when the callback fails, and passes its error on', async () => {
+      const failure = new Error('no stock');
+      await expect(locks.withLock('order:1', () => Promise.reject(failure))).rejects.toBe(failure);
+      await expect(
+        locks.withLock('order:1', () => {
+          throw failure;
+        }),
+      ).rejects.toBe(failure);
+      expect(await locks.isHeld('order:1')).toBe(false);
+    });
+
+    it('does not run the callback without the lock', async () => {
+      await locks.acquire('order:1');
+      const callback = jest.fn();
+      await expect(locks.withLock('order:1', callback, 5, { wait: '0s' })).rejects.toThrow(LockConflictError);
+      store.fail('acquire', 'refused');
+      await expect(locks.withLock('order:2', callback)).rejects.toThrow(LockUnavailableError);
+      expect(callback).not.toHaveBeenCalled();
+    });
+
+    it('reads its ttl in seconds, or as a duration', async () => {
+      const lifeOf = (ttl: number | '90s') =>
+        locks.withLock('order:1', (lock) => lock.expiresAt - Date.now(), ttl, { ttl: '1s' });
+      expect(Math.round((await lifeOf(60)) / 1_000)).toBe(59);
+      expect(Math.round((await lifeOf('90s')) / 1_000)).toBe(89);
+    });
+
+    it('rejects when the lock was lost before the callback ended', async () => {
+      const work = settle(
+        locks.withLock('order:1', (lock) => new Promise((done) => lock.signal.addEventListener('abort', done)), 3, {
+          extend: false,
+        }),
+      );
+      await jest.advanceTimersByTimeAsync(3_000);
+      expect(await work).toEqual({ error: expect.any(LockLostError) as Error });
+    });
+
+    it('keeps the error of a callback that stopped because the lock was lost', async () => {
+      const stopped = new Error('stopped');
+      const stopWhenLost = (lock: { signal: AbortSignal }) =>
+        new Promise((_, fail) => lock.signal.addEventListener('abort', () => fail(stopped)));
+      const work = settle(locks.withLock('order:1', stopWhenLost, 3, { extend: false }));
+      await jest.advanceTimersByTimeAsync(3_000);
+      const { error } = (await work) as { error: Error };
+      expect(isLockLostError(error)).toBe(true);
+      expect(error.cause).toBe(stopped);
+    });
+
+    it('rejects when the lock was taken away unnoticed, because the work was not protected', async () => {
+      const work = locks.withLock('order:1', () => locks.forceRelease('order:1'), 30);
+      await expect(work).rejects.toThrow(LockLostError);
+    });
+
+    it('succeeds when only the release failed', async () => {
+      store.fail('release', 'refused');
+      expect(await locks.withLock('order:1', () => 'done')).toBe('done');
+      store.fail('release', 'lost');
+      expect(await locks.withLock('order:2', () => 'done')).toBe('done');
+    });
+  });
+
+  describe('without the server', () => {
+    it('refuses with 503 and when to come back', async () => {
+      store.fail('acquire', 'refused');
+      const { error } = (await settle(locks.acquire('order:1'))) as { error: LockUnavailableError };
+      expect(error).toBeInstanceOf(LockUnavailableError);
+      expect(error.getStatus()).toBe(503);
+      expect(error.retryAfterMs).toBeGreaterThan(0);
+      expect(error.cause).toBeInstanceOf(StoreUnavailableError);
+    });
+
+    it('finds its lock again when the answer was lost', async () => {
+      jest.useRealTimers();
+      store.fail('acquire', 'lost');
+      const lock = await locks.acquire('order:1', { retryDelay: 5 });
+      expect(countCalls('acquire')).toBe(2);
+      expect(await lock.release()).toBe(true);
+    });
+
+    it('keeps asking while it is uncertain, also when the server has gone meanwhile', async () => {
+      jest.useRealTimers();
+      store.fail('acquire', 'refused', 3);
+      const asked = locks.acquire('order:1', { retryDelay: 5, wait: '2s' });
+      await expect(asked).rejects.toThrow(LockUnavailableError);
+      expect(countCalls('acquire')).toBe(1);
+      store.fail('acquire', 'lost');
+      const lock = locks.acquire('order:1', { retryDelay: 5, wait: '2s' });
+      await Promise.resolve();
+      store.fail('acquire', 'refused', 3);
+      expect(await (await lock).release()).toBe(true);
+    });
+
+    it('gives back what it may have got when it cannot find out in time', async () => {
+      store.fail('acquire', 'lost', 1_000);
+      await expect(locks.tryAcquire('order:1')).rejects.toThrow(LockUnavailableError);
+      expect(countCalls('acquire')).toBe(1);
+      expect(await locks.isHeld('order:1')).toBe(false);
+    });
+
+    it('locks in this process when told so', async () => {
+      store.fail('acquire', 'refused', 1_000);
+      const lock = await locks.acquire('order:1', { onOutage: 'local' });
+      expect(lock.degraded).toBe(true);
+      expect(await locks.tryAcquire('order:1', { onOutage: 'local' })).toBeNull();
+      await lock.extend();
+      expect(await lock.release()).toBe(true);
+      expect(await locks.tryAcquire('order:1', { onOutage: 'local' })).toMatchObject({ degraded: true });
+    });
+
+    it('answers release with false and the questions with 503', async () => {
+      const lock = await locks.acquire('order:1');
+      store.fail('release', 'refused');
+      expect(await lock.release()).toBe(false);
+      store.fail('isHeld', 'refused');
+      await expect(locks.isHeld('order:1')).rejects.toThrow(LockUnavailableError);
+      store.fail('forceRelease', 'lost');
+      await expect(locks.forceRelease('order:1')).rejects.toThrow(LockUnavailableError);
+    });
+  });
+
+  describe('by token', () => {
+    it('takes the lock for a fixed time, watched by nobody', async () => {
+      const token = await locks.acquireLock('order:1', 3_000);
+      expect(token).toMatch(/^[0-9a-f]{32}$/);
+      expect(await locks.acquireLock('order:1', 3_000)).toBeNull();
+      expect(jest.getTimerCount()).toBe(0);
+      await jest.advanceTimersByTimeAsync(3_001);
+      expect(await locks.releaseLock('order:1', token!)).toBe(false);
+      expect(await locks.acquireLock('order:1', 3_000)).not.toBeNull();
+    });
+
+    it('excludes those who take the lock as a handle', async () => {
+      const token = await locks.acquireLock('order:1', 3_000);
+      expect(await locks.tryAcquire('order:1')).toBeNull();
+      expect(await locks.releaseLock('order:1', token!)).toBe(true);
+      expect(await locks.tryAcquire('order:1')).not.toBeNull();
+    });
+
+    it.each(['', null, undefined, 42, 'x', '*', 'A'.repeat(32), 'f'.repeat(31), 'f'.repeat(33)])(
+      'releases nothing with the token %j, and does not ask the server',
+      async (token) => {
+        await locks.acquireLock('order:1', 3_000);
+        expect(await locks.releaseLock('order:1', token as string)).toBe(false);
+        expect(countCalls('release')).toBe(0);
+      },
+    );
+
+    it('releases nothing with the token of another lock', async () => {
+      const [token, foreign] = [await locks.acquireLock('a', 3_000), await locks.acquireLock('b', 3_000)];
+      expect(await locks.releaseLock('a', foreign!)).toBe(false);
+      expect(await locks.isHeld('a')).toBe(true);
+      expect(await locks.releaseLock('a', token!)).toBe(true);
+    });
+
+    it('rejects during an outage, even where locks may be local, because a token cannot tell', async () => {
+      const lenient = new LockService(store, new KeySpace(KEY_DEFAULTS), {
+        ttlMs: 1_000,
+        retryDelayMs: 1,
+        retryCount: 1,
+        onOutage: 'local',
+      });
+      store.fail('acquire', 'refused');
+      await expect(lenient.acquireLock('order:1', 3_000)).rejects.toThrow(LockUnavailableError);
+      store.fail('release', 'refused');
+      expect(await lenient.releaseLock('order:1', 'f'.repeat(32))).toBe(false);
+    });
+  });
+
+  describe('wrong input', () => {
+    const wrongResources = ['', '  ', undefined, null, 42, {}] as unknown as string[];
+
+    it.each(wrongResources)('refuses the resource %j before asking the server', async (resource) => {
+      await expect(locks.acquire(resource)).rejects.toThrow(InvalidKeyError);
+      await expect(locks.tryAcquire(resource)).rejects.toThrow(InvalidKeyError);
+      await expect(locks.withLock(resource, () => 1)).rejects.toThrow(InvalidKeyError);
+      await expect(locks.isHeld(resource)).rejects.toThrow(InvalidKeyError);
+      await expect(locks.forceRelease(resource)).rejects.toThrow(InvalidKeyError);
+      await expect(locks.acquireLock(resource, 1_000)).rejects.toThrow(InvalidKeyError);
+      await expect(locks.releaseLock(resource, 'f'.repeat(32))).rejects.toThrow(InvalidKeyError);
+      expect(store.calls).toEqual([]);
+    });
+
+    it('refuses several resources for now', async () => {
+      await expect(locks.acquire(['a', 'b'] as unknown as string)).rejects.toThrow(InvalidOptionsError);
+    });
+
+    it.each([0, -1, NaN, Infinity, 601, 1e9, '11m', '60', null])('refuses the ttl %j', async (ttl) => {
+      await expect(locks.withLock('order:1', () => 1, ttl as number)).rejects.toThrow(InvalidTtlError);
+      await expect(locks.acquire('order:1', { ttl: ttl as '1s' })).rejects.toThrow(InvalidOptionsError);
+      expect(store.calls).toEqual([]);
+    });
+
+    it.each([0, -1, NaN, Infinity, 600_001, 1e9, '11m', '60', null])('refuses %j milliseconds', async (ttlMs) => {
+      await expect(locks.acquireLock('order:1', ttlMs as number)).rejects.toThrow(InvalidTtlError);
+      expect(store.calls).toEqual([]);
+    });
+
+    it('names every wrong option', async () => {
+      const options = { wait: 5, retryCount: -1, retryDelay: '1s', extend: 'yes', onOutage: 'allow', replicas: 1 };
+      const { error } = (await settle(locks.acquire('order:1', options as object))) as { error: InvalidOptionsError };
+      expect(error).toBeInstanceOf(InvalidOptionsError);
+      for (const name of Object.keys(options)) expect(error.message).toContain(name);
+      expect(store.calls).toEqual([]);
+    });
+
+    it('keeps resources apart whatever their names hold', async () => {
+      const names = ['a', 'a*', 'a:b', 'a\r\nb', '__proto__', 'a'.repeat(5_000), `${'a'.repeat(5_000)}b`];
+      for (const name of names) expect(await locks.tryAcquire(name)).not.toBeNull();
+    });
+  });
+});
