@@ -1,4 +1,5 @@
 import type { Duration } from '../common/duration.ts';
+import { as, duration, flag, integer, number, oneOf, size, type RulesOf } from '../common/option-rules.ts';
 
 /** Bounds of the memory tier; in memory mode, bounds of the whole cache. */
 export interface MemoryTierOptions {
@@ -74,3 +75,23 @@ export const CACHE_DEFAULTS: ResolvedCacheOptions = {
   compressAboveBytes: 32 * 1024,
   maxLatencyMs: 100,
 };
+
+export const CACHE_RULES = {
+  enabled: flag,
+  rolloutPercent: number(0, 100),
+  ttl: as('ttlMs', duration('1ms', '365d')),
+  grace: as('graceMs', duration('0ms', '365d')),
+  jitter: number(0, 1),
+  cacheNull: flag,
+  coalesce: oneOf('cluster', 'process', 'off'),
+  l1: {
+    maxEntries: integer(1, 10_000_000),
+    maxBytes: size('64kb', '64gb'),
+    ttl: as('ttlMs', duration('1ms', '1d')),
+  },
+  batchSize: integer(1, 10_000),
+  warmup: flag,
+  maxValueBytes: size('1kb', '512mb'),
+  compressAbove: as('compressAboveBytes', size('0b', '512mb')),
+  maxLatency: as('maxLatencyMs', duration('1ms', '10m')),
+} satisfies RulesOf<CacheOptions>;

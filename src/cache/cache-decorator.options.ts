@@ -1,0 +1,65 @@
+import type { Duration } from '../common/duration.ts';
+import { InvalidOptionsError } from '../common/errors.ts';
+import { duration, flag, number, oneOf, rule, type RulesOf, type Section } from '../common/option-rules.ts';
+import { readOptions } from '../common/read-options.ts';
+import type { Declaration } from '../common/wrap-method.ts';
+import type { CallFunction, NamesOption } from './cache-key.ts';
+import type { Coalescing } from './cache.options.ts';
+import type { GetOrSetOptions, SetOptions } from './get-or-set.options.ts';
+
+const span = duration('0ms', '24855d');
+
+export const SET_RULES = { ttl: span, grace: span } satisfies RulesOf<Omit<SetOptions, 'tags'>>;
+
+export const GET_OR_SET_RULES = {
+  ...SET_RULES,
+  staleWhileRevalidate: rule(`true, false or ${span.allowed}`, (value) => flag.read(value) ?? span.read(value)),
+  softTimeout: span,
+  hardTimeout: span,
+  jitter: number(0, 1),
+  cacheNull: flag,
+  coalesce: oneOf<Coalescing>('cluster', 'process', 'off'),
+} satisfies RulesOf<Omit<GetOrSetOptions, 'tags'>>;
+
+const only = <T>(allowed: string, accepts: (value: unknown) => boolean) =>
+  rule(allowed, (value) => (accepts(value) ? (value as T) : undefined));
+
+const isText = (value: unknown): boolean => typeof value === 'string' && value.trim() !== '';
+const isFunction = (value: unknown): boolean => typeof value === 'function';
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+
+export const callFunction = only<CallFunction<unknown>>('a function', isFunction);
+export const text = only<string>('a text that is not blank', isText);
+export const keyOption = only<string | CallFunction<string>>(
+  'a text that is not blank, or a function',
+  (value) => isText(value) || isFunction(value),
+);
+export const namesOption = only<NamesOption>(
+  'a text, a list of texts or a function',
+  (value) => isText(value) || isTexts(value) || isFunction(value),
+);
+
+/** What the short forms `@Cacheable(30)` (seconds) and `@Cacheable('30s')` stand for. */
+export const optionsOf = <O extends object>(given: number | Duration | O): O | { readonly ttl: Duration } => {
+  if (typeof given === 'number') return { ttl: `${given}s` };
+  return typeof given === 'string' ? { ttl: given } : given;
+};
+
+/**
+ * @param needed options of which at least one must be given
+ * @throws InvalidOptionsError naming the method and everything that is wrong
+ */
+export function checkOptions(
+  options: object,
+  rules: Section,
+  decorator: string,
+  { name }: Declaration,
+  needed: readonly string[] = [],
+): void {
+  const faults: string[] = [];
+  readOptions(options, rules, faults);
+  const isEmpty =
+    needed.length > 0 && needed.every((option) => (options as Record<string, unknown>)[option] === undefined);
+  if (isEmpty) faults.push(`${needed.join(', ')}: give at least one`);
+  if (faults.length > 0) throw new InvalidOptionsError(`${name}: wrong options of @${decorator}`, faults);
+}

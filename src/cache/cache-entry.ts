@@ -1,0 +1,102 @@
+/**
+ * How an entry looks on the server: one string, a fixed-width ASCII header and the payload, so that scripts read the
+ * header with GETRANGE and anybody's DEL takes the lease away together with the value. Byte positions:
+ *
+ *   0 magic ~1 · 2 kind (V value, L lease only) · 3 waiting 0/1 · 4 lease token (32) · 36 lease until (13)
+ *   · 49 fresh until (13) · 62 kept until (13) · 75 version (16) · 91 cost (6) · 97 codec (1) · 98 length of the stamps (5)
+ *   · 103 stamps · payload
+ *
+ * Times are milliseconds of the server's clock, the version is microseconds of it. A lease-only entry ends after the
+ * lease. The scripts in cache.lua.ts build and read the same positions.
+ */
+const HEADER_BYTES = 103;
+const MAGIC_0 = '~'.charCodeAt(0);
+const MAGIC_1 = '1'.charCodeAt(0);
+const VALUE = 'V'.charCodeAt(0);
+const LEASE = 'L'.charCodeAt(0);
+const MAX_COST_MS = 999_999;
+
+/** Longest text of all stamps of one entry, in bytes: what five digits can say. */
+export const MAX_STAMPS_BYTES = 99_999;
+
+/** What an entry's validity hangs on, as `[name, version]`: its tags and the epochs of its scopes. */
+export type Stamps = readonly (readonly [name: string, version: string])[];
+
+/** What the writer of an entry decides; the store adds version and times of its own clock. */
+export interface EntryDraft {
+  /** Letter of the codec that made the payload. */
+  readonly codec: string;
+  readonly payload: string | Buffer;
+  /** How long it is fresh. */
+  readonly ttlMs: number;
+  /** How long it is kept: TTL and grace. */
+  readonly keepMs: number;
+  /** How long the factory took. */
+  readonly costMs: number;
+  readonly stamps: Stamps;
+}
+
+export interface CacheEntry extends Pick<EntryDraft, 'codec' | 'payload' | 'costMs' | 'stamps'> {
+  /** Grows with every write of the key; compared, never computed with. */
+  readonly version: string;
+  readonly freshUntilMs: number;
+  readonly keptUntilMs: number;
+}
+
+/** What a key was found to hold. `foreign`: text that another program wrote. */
+export type Found =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'entry'; readonly entry: CacheEntry }
+  | { readonly kind: 'foreign'; readonly text: Buffer }
+  | { readonly kind: 'corrupt' };
+
+export const ABSENT: Found = { kind: 'absent' };
+const CORRUPT: Found = { kind: 'corrupt' };
+
+/** The part of an entry that the scripts take as it is: everything behind the version. */
+export function encodeBody({ codec, payload, costMs, stamps }: EntryDraft): string | Buffer {
+  const text = JSON.stringify(stamps);
+  const cost = Math.min(Math.round(costMs), MAX_COST_MS);
+  const head = digits(cost, 6) + codec + digits(Buffer.byteLength(text), 5) + text;
+  return typeof payload === 'string' ? head + payload : Buffer.concat([Buffer.from(head), payload]);
+}
+
+/** Reads what the server holds under a key. Never throws: bytes that only look like an entry are `corrupt`. */
+export function decodeEntry(raw: Buffer): Found {
+  if (raw[0] !== MAGIC_0 || raw[1] !== MAGIC_1) return { kind: 'foreign', text: raw };
+  if (raw[2] === LEASE) return ABSENT;
+  if (raw[2] !== VALUE || raw.length < HEADER_BYTES) return CORRUPT;
+  const header = raw.toString('latin1', 0, HEADER_BYTES);
+  const payloadAt = HEADER_BYTES + Number(header.slice(98));
+  const stamps = parseStamps(raw.toString('utf8', HEADER_BYTES, payloadAt));
+  const freshUntilMs = Number(header.slice(49, 62));
+  const keptUntilMs = Number(header.slice(62, 75));
+  if (stamps === undefined || !(payloadAt <= raw.length) || !(freshUntilMs <= keptUntilMs)) return CORRUPT;
+  const entry: CacheEntry = {
+    version: header.slice(75, 91),
+    freshUntilMs,
+    keptUntilMs,
+    costMs: Number(header.slice(91, 97)),
+    codec: header.charAt(97),
+    stamps,
+    payload: raw.subarray(payloadAt),
+  };
+  return { kind: 'entry', entry };
+}
+
+/** Most entries of a process carry the same stamps (no tags, one epoch): the last text parsed is kept. */
+let last: { readonly text: string; readonly stamps: Stamps } = { text: '[]', stamps: [] };
+
+function parseStamps(text: string): Stamps | undefined {
+  if (text === last.text) return last.stamps;
+  try {
+    const stamps: unknown = JSON.parse(text);
+    if (!Array.isArray(stamps)) return undefined;
+    last = { text, stamps: stamps as unknown as Stamps };
+    return last.stamps;
+  } catch {
+    return undefined;
+  }
+}
+
+const digits = (value: number, width: number): string => String(value).padStart(width, '0');

@@ -1,0 +1,155 @@
+import { randomBytes } from 'node:crypto';
+import { isStoreFailure } from '../common/errors.ts';
+import type { CacheEntry, EntryDraft, Found } from './cache-entry.ts';
+import type { Acquisition, CacheStore } from './cache-store.interface.ts';
+import type { CacheWaiters } from './cache-waiters.ts';
+
+/** How long a refresh lease lasts; a dead holder's key is taken over when it ends. */
+export const LEASE_MS = 10_000;
+/** Renewed this often, which is also how soon a holder hears that somebody else's DEL took its lease. */
+const RENEW_EVERY_MS = 1_000;
+/** Waiters are woken by a message; they look for themselves this often in case it was lost. */
+const LOOK_AGAIN_MS = 1_000;
+
+/** The right to compute a key and to store what was computed, as long as nothing invalidates it meanwhile. */
+export class Lease {
+  private timer: NodeJS.Timeout | undefined;
+
+  /** @param atMs when it was granted, on the clock that dates invalidations */
+  constructor(
+    private readonly store: CacheStore,
+    private readonly key: string,
+    private readonly token: string,
+    readonly atMs: number,
+  ) {}
+
+  /** Keeps the lease until it is filled or abandoned; `onLost` is told once when it is gone. */
+  hold(onLost: () => void): void {
+    this.timer = setInterval(() => {
+      // A renewal that fails or is not heard of changes nothing: filling is what decides.
+      this.store.renew(this.key, this.token, LEASE_MS).then(
+        (isHeld) => {
+          if (isHeld || this.timer === undefined) return;
+          this.stop();
+          onLost();
+        },
+        () => undefined,
+      );
+    }, RENEW_EVERY_MS);
+    this.timer.unref();
+  }
+
+  /** Stores what was computed; false when the lease was lost, and nothing is stored then. */
+  fill(draft: EntryDraft): Promise<boolean> {
+    this.stop();
+    return this.store.fill(this.key, this.token, draft);
+  }
+
+  /** Ends the lease without a value. A failure only means that others wait until it ends by itself. */
+  async abandon(): Promise<void> {
+    this.stop();
+    await this.store.abandon(this.key, this.token).catch(() => undefined);
+  }
+
+  private stop(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+}
+
+/** Answer to a claim: the value that another process has computed, the lease, or neither. */
+export type Claim<V> =
+  | { readonly kind: 'found'; readonly value: V }
+  | { readonly kind: 'leased'; readonly lease: Lease }
+  /** The server cannot be asked, or the caller does not want to wait: compute, and store nothing. */
+  | { readonly kind: 'unleased' };
+
+export interface ClaimRequest<V> {
+  readonly key: string;
+  /** The newest invalidation the caller has seen, 16 digits. */
+  readonly newest: string;
+  /** Version of a value that the caller has seen and does not accept. */
+  readonly distrusted: string | undefined;
+  /** Whether to wait for another process that computes the key. Called before each wait; may throw. */
+  readonly mayWait: () => boolean;
+  /** Turns what was found into a value, or says which version is not acceptable. */
+  readonly accept: (found: Found) => Promise<Acceptance<V>>;
+}
+
+export type Acceptance<V> =
+  | { readonly kind: 'accepted'; readonly value: V }
+  | { readonly kind: 'refused'; readonly distrusted: string | undefined };
+
+/** Hands out leases: one holder per key in all processes, everybody else waits for the value. */
+export class CacheLeases {
+  constructor(
+    private readonly store: CacheStore,
+    private readonly waiters: CacheWaiters,
+  ) {}
+
+  /** Rejects only with what `mayWait` throws or with an error of the key itself, never because the server is away. */
+  async claim<V>(request: ClaimRequest<V>): Promise<Claim<V>> {
+    const token = request.newest + randomBytes(12).toString('base64url');
+    let { distrusted } = request;
+    try {
+      for (;;) {
+        const answer = await this.attempt(request, token, distrusted);
+        if (answer.kind === 'done') return answer.claim;
+        distrusted = answer.distrusted;
+      }
+    } catch (error) {
+      if (!isStoreFailure(error)) throw error;
+      return { kind: 'unleased' };
+    }
+  }
+
+  private async attempt<V>(
+    request: ClaimRequest<V>,
+    token: string,
+    distrusted: string | undefined,
+  ): Promise<Attempt<V>> {
+    const { key } = request;
+    const waiter = this.waiters.expect(key);
+    try {
+      const answer = await this.store.acquire(key, { token, leaseMs: LEASE_MS, distrusted });
+      switch (answer.kind) {
+        case 'granted':
+          return done({ kind: 'leased', lease: new Lease(this.store, key, token, answer.atMs) });
+        case 'found':
+          return await this.considered(request, answer.found);
+        case 'held':
+          if (!request.mayWait()) return done({ kind: 'unleased' });
+          return await this.considered(request, entryOf(await waiter.within(patience(answer))), distrusted);
+        default:
+          return answer satisfies never;
+      }
+    } finally {
+      waiter.leave();
+    }
+  }
+
+  /** A value is taken if the caller accepts it; otherwise the next attempt names it as distrusted. */
+  private async considered<V>(
+    request: ClaimRequest<V>,
+    found: Found | undefined,
+    distrusted?: string,
+  ): Promise<Attempt<V>> {
+    if (found === undefined) return { kind: 'again', distrusted };
+    const acceptance = await request.accept(found);
+    if (acceptance.kind === 'accepted') return done({ kind: 'found', value: acceptance.value });
+    return { kind: 'again', distrusted: acceptance.distrusted };
+  }
+}
+
+type Attempt<V> =
+  | { readonly kind: 'done'; readonly claim: Claim<V> }
+  | { readonly kind: 'again'; readonly distrusted: string | undefined };
+
+const done = <V>(claim: Claim<V>): Attempt<V> => ({ kind: 'done', claim });
+
+const entryOf = (wake: { readonly entry?: CacheEntry | undefined } | undefined): Found | undefined =>
+  wake?.entry === undefined ? undefined : { kind: 'entry', entry: wake.entry };
+
+/** Not before the lease could have ended, not later than the backup look; spread, so that waiters do not come as one. */
+const patience = ({ remainingMs }: Extract<Acquisition, { kind: 'held' }>): number =>
+  Math.max(1, Math.min(remainingMs, LOOK_AGAIN_MS)) + Math.random() * 100;

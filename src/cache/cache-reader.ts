@@ -1,0 +1,84 @@
+import { decode, parseForeign } from '../common/codec.ts';
+import type { CacheEntry, Found } from './cache-entry.ts';
+import type { CacheMetrics } from './cache-metrics.ts';
+import type { CacheStore } from './cache-store.interface.ts';
+import { stampNames, type CacheTags, type Freshness, type Versions } from './cache-tags.ts';
+
+/** A value as one caller may have it; `again` makes a private copy for the next one. */
+export interface Copy<T> {
+  readonly value: T;
+  readonly again: () => T;
+}
+
+/** What a look at a key has shown. `distrusted`: the version that is there and must not be served. */
+export type Seen<T> =
+  | { readonly kind: 'fresh'; readonly copy: Copy<T>; readonly entry?: CacheEntry }
+  | { readonly kind: 'stale'; readonly copy: Copy<T>; readonly entry: CacheEntry }
+  | { readonly kind: 'missing'; readonly distrusted?: string };
+
+export interface Look<T> {
+  readonly seen: Seen<T>;
+  /** The versions of tags and epochs at that moment. */
+  readonly versions: Versions;
+}
+
+/** Reads a key and says what it is worth: decoded, with its tags and epochs compared. */
+export class CacheReader {
+  constructor(
+    private readonly store: CacheStore,
+    private readonly tags: CacheTags,
+    private readonly metrics: CacheMetrics,
+    private readonly maxLatencyMs: number,
+  ) {}
+
+  /** One trip when `names` covers the tags that the entry carries, two otherwise. */
+  async look<T>(key: string, names: readonly string[]): Promise<Look<T>> {
+    const startedAt = performance.now();
+    const [found, versions] = await Promise.all([this.store.read(key), this.tags.current(names)]);
+    if (performance.now() - startedAt > this.maxLatencyMs) this.metrics.slow++;
+    return this.examine(found, versions);
+  }
+
+  /** Judges what was found by the versions that are known, and asks for those that are not. */
+  async examine<T>(found: Found, known: Versions): Promise<Look<T>> {
+    switch (found.kind) {
+      case 'absent':
+        return { seen: { kind: 'missing' }, versions: known };
+      case 'corrupt':
+        return { seen: this.corrupt('corrupt'), versions: known };
+      case 'foreign':
+        return { seen: this.foreign(found.text), versions: known };
+      case 'entry': {
+        const versions = await this.tags.current(stampNames(found.entry.stamps), known);
+        return { seen: this.decoded(found.entry, this.tags.judge(found.entry, versions)), versions };
+      }
+      default:
+        return found satisfies never;
+    }
+  }
+
+  private decoded<T>(entry: CacheEntry, freshness: Freshness): Seen<T> {
+    if (freshness === 'gone') return { kind: 'missing', distrusted: entry.version };
+    try {
+      return { kind: freshness, entry, copy: copyOf(entry) };
+    } catch {
+      return this.corrupt(entry.version);
+    }
+  }
+
+  private foreign<T>(text: Buffer): Seen<T> {
+    const parsed = parseForeign(text);
+    if (parsed === undefined) return this.corrupt('corrupt');
+    return { kind: 'fresh', copy: { value: parsed.value as T, again: () => parseForeign(text)?.value as T } };
+  }
+
+  private corrupt<T>(distrusted: string): Seen<T> {
+    this.metrics.corrupt++;
+    return { kind: 'missing', distrusted };
+  }
+}
+
+/** The first copy is decoded at once, so that a payload nobody can read is noticed here. */
+export function copyOf<T>({ codec, payload }: Pick<CacheEntry, 'codec' | 'payload'>): Copy<T> {
+  return { value: decode(codec, payload) as T, again: () => decode(codec, payload) as T };
+}

@@ -1,0 +1,213 @@
+import { isStoreFailure, ReentrantLoadError } from '../common/errors.ts';
+import type { Flight } from '../common/flights.ts';
+import { within } from '../common/within.ts';
+import { produce, type Factory } from './cache-factory.ts';
+import type { CacheFlights } from './cache-flights.ts';
+import { lifetime, type CacheKeeper, type Held } from './cache-keeper.ts';
+import type { CacheLeases, Claim } from './cache-lease.ts';
+import type { CacheMetrics } from './cache-metrics.ts';
+import type { CacheReader, Copy, Look } from './cache-reader.ts';
+import { newestOf, type CacheTags, type Versions } from './cache-tags.ts';
+import type { ResolvedReadOptions } from './get-or-set.options.ts';
+
+/** One read: what is wanted, how it is computed when it is not there, and how it is kept. */
+export interface ReadOrder<T> {
+  /** The full key. */
+  readonly key: string;
+  /** The key as the caller wrote it. */
+  readonly name: string;
+  /** Stamps that the entry will carry: the epochs of its scopes and its static tags. */
+  readonly stampNames: readonly string[];
+  readonly options: ResolvedReadOptions;
+  readonly factory: Factory<T>;
+}
+
+/** How a read was answered. */
+export type Outcome<T> =
+  | { readonly kind: 'hit'; readonly freshness: 'fresh' | 'stale'; readonly copy: Copy<T> }
+  | { readonly kind: 'loaded'; readonly copy: Copy<T> };
+
+export interface CacheStackParts {
+  readonly reader: CacheReader;
+  readonly tags: CacheTags;
+  readonly leases: CacheLeases;
+  readonly keeper: CacheKeeper;
+  readonly flights: CacheFlights;
+  readonly metrics: CacheMetrics;
+  readonly now: () => number;
+}
+
+const NO_VERSIONS: Versions = new Map();
+
+/**
+ * A read from top to bottom: look → fresh, so answer → otherwise claim the key → compute → keep.
+ *
+ * What makes it race-free: the versions of tags and epochs are read *before* the factory runs, and the result is
+ * stored only while the lease that was claimed before it is still there. Whatever invalidates a key takes its lease
+ * away (Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1), so what was read from the source
+ * before an invalidation is never stored after it, whoever invalidated and however long the factory took.
+ */
+export class CacheStack {
+  constructor(private readonly parts: CacheStackParts) {}
+
+  async getOrSet<T>(order: ReadOrder<T>): Promise<T> {
+    if (order.options.coalesce === 'off') return (await this.counted(this.read(order, undefined))).copy.value;
+    const { reads, context } = this.parts.flights;
+    const running = reads.get(order.key);
+    const flight = running ?? reads.start(order.key, (own) => this.read(order, own));
+    const answer = context.wait(flight, () => new ReentrantLoadError(order.name)) as Promise<Outcome<T>>;
+    const { copy } = await this.counted(answer);
+    return running === undefined ? copy.value : this.shared(copy);
+  }
+
+  /** Runs the factory and keeps nothing. */
+  async bypass<T>({ name, options, factory }: ReadOrder<T>): Promise<T> {
+    this.parts.metrics.loads++;
+    this.parts.metrics.misses++;
+    const produced = await produce({ name, options, factory, stale: undefined });
+    if (produced.kind === 'value') return produced.value;
+    throw produced.kind === 'failed' ? produced.error : new Error('There is no stale value to keep');
+  }
+
+  private async read<T>(order: ReadOrder<T>, flight: Flight | undefined): Promise<Outcome<T>> {
+    const look = await this.look(order);
+    const { seen } = look;
+    if (seen.kind === 'fresh') return hit(seen.copy);
+    const refreshed = this.refresh(order, look, flight);
+    if (seen.kind === 'missing' || !acceptsStale(order.options)) return refreshed;
+    return this.orStale(refreshed, seen.copy, this.patience(order.options, seen.entry.freshUntilMs));
+  }
+
+  /** A server that cannot be asked is a cache with nothing in it. */
+  private async look<T>({ key, stampNames }: ReadOrder<T>): Promise<Look<T>> {
+    try {
+      return await this.parts.reader.look(key, stampNames);
+    } catch (error) {
+      this.forgive(error);
+      return { seen: { kind: 'missing' }, versions: NO_VERSIONS };
+    }
+  }
+
+  /** The stale value when the refresh fails, or takes longer than the caller wants to wait. */
+  private async orStale<T>(
+    refreshed: Promise<Outcome<T>>,
+    copy: Copy<T>,
+    patienceMs: number | undefined,
+  ): Promise<Outcome<T>> {
+    const stale: Outcome<T> = { kind: 'hit', freshness: 'stale', copy };
+    const orFailed = refreshed.catch(() => stale);
+    if (patienceMs === undefined) return orFailed;
+    return patienceMs === 0 ? stale : within(orFailed, patienceMs, stale);
+  }
+
+  /** How long the caller of a stale value waits for a fresh one; undefined: as long as it takes. */
+  private patience({ revalidateMs, softTimeoutMs }: ResolvedReadOptions, freshUntilMs: number): number | undefined {
+    return this.parts.now() - freshUntilMs < revalidateMs ? 0 : softTimeoutMs;
+  }
+
+  /** One computation per key and process; it goes on when nobody waits for it any more. */
+  private refresh<T>(order: ReadOrder<T>, look: Look<T>, flight: Flight | undefined): Promise<Outcome<T>> {
+    const { context, refreshes } = this.parts.flights;
+    const isShared = order.options.coalesce !== 'off';
+    const running = isShared ? refreshes.get(order.key) : undefined;
+    const refresh = running ?? refreshes.start(order.key, (own) => this.compute(order, look, own));
+    if (!isShared) refreshes.forget(order.key);
+    return context.wait(refresh, () => new ReentrantLoadError(order.name), flight) as Promise<Outcome<T>>;
+  }
+
+  private async compute<T>(order: ReadOrder<T>, look: Look<T>, flight: Flight): Promise<Outcome<T>> {
+    const { claim, versions } = await this.claim(order, look);
+    if (claim.kind === 'found') return hit(claim.value);
+    const held: Held = { lease: claim.kind === 'leased' ? claim.lease : undefined, versions };
+    held.lease?.hold(() => this.parts.flights.forget([order.key]));
+    return this.produced(order, look, held, flight);
+  }
+
+  private async produced<T>(order: ReadOrder<T>, { seen }: Look<T>, held: Held, flight: Flight): Promise<Outcome<T>> {
+    const { flights, keeper, metrics } = this.parts;
+    const { name, options, factory, stampNames } = order;
+    const stale = seen.kind === 'stale' && acceptsStale(options) ? { value: seen.copy.again() } : undefined;
+    metrics.loads++;
+    const produced = await flights.context.inside(flight, () => produce({ name, options, factory, stale }));
+    switch (produced.kind) {
+      case 'value':
+        return { kind: 'loaded', copy: await keeper.keep(produced, stampNames, options, held) };
+      case 'unchanged':
+        return hit(await keeper.renew(seen, produced.ttlMs, options, held));
+      case 'failed':
+        await held.lease?.abandon();
+        throw produced.error;
+      default:
+        return produced satisfies never;
+    }
+  }
+
+  /** Claims the key, with the versions that the new entry will carry. */
+  private async claim<T>(order: ReadOrder<T>, look: Look<T>): Promise<{ claim: Claim<Copy<T>>; versions: Versions }> {
+    const { leases, tags, reader } = this.parts;
+    const { key, options, stampNames } = order;
+    try {
+      const keepMs = lifetime(options.ttlMs, options).keepMs;
+      let versions = await tags.capture(stampNames, look.versions, keepMs);
+      const claim = await leases.claim<Copy<T>>({
+        key,
+        newest: newestOf(versions.values()),
+        distrusted: distrustedOf(look),
+        mayWait: () => this.mayWait(order),
+        accept: async (found) => {
+          const known = await reader.examine<T>(found, versions);
+          if (known.seen.kind === 'fresh') return { kind: 'accepted', value: known.seen.copy };
+          // Perhaps it is newer than what this caller knows: an invalidation and a load may have come in between.
+          const now = await reader.examine<T>(found, NO_VERSIONS);
+          versions = new Map([...versions, ...now.versions]);
+          if (now.seen.kind === 'fresh') return { kind: 'accepted', value: now.seen.copy };
+          return { kind: 'refused', distrusted: distrustedOf(now) };
+        },
+      });
+      return { claim, versions };
+    } catch (error) {
+      this.forgive(error);
+      return { claim: { kind: 'unleased' }, versions: NO_VERSIONS };
+    }
+  }
+
+  /** Waiting for a lease that the caller's own factory holds would never end. */
+  private mayWait({ key, name, options }: Pick<ReadOrder<never>, 'key' | 'name' | 'options'>): boolean {
+    if (options.coalesce !== 'cluster') return false;
+    if (this.parts.flights.context.computes(key)) throw new ReentrantLoadError(name);
+    return true;
+  }
+
+  /** A read does not fail because the cache does. */
+  private forgive(error: unknown): void {
+    if (!isStoreFailure(error)) throw error;
+    this.parts.metrics.errors++;
+  }
+
+  /** Records how a read went: the one place that does. */
+  private async counted<T>(answer: Promise<Outcome<T>>): Promise<Outcome<T>> {
+    const { metrics } = this.parts;
+    try {
+      const outcome = await answer;
+      if (outcome.kind === 'loaded') metrics.misses++;
+      else if (outcome.freshness === 'fresh') metrics.hits++;
+      else metrics.stale++;
+      return outcome;
+    } catch (error) {
+      metrics.failures++;
+      throw error;
+    }
+  }
+
+  private shared<T>(copy: Copy<T>): T {
+    this.parts.metrics.coalesced++;
+    return copy.again();
+  }
+}
+
+const hit = <T>(copy: Copy<T>): Outcome<T> => ({ kind: 'hit', freshness: 'fresh', copy });
+
+const acceptsStale = ({ graceMs, revalidateMs }: ResolvedReadOptions): boolean => graceMs > 0 || revalidateMs > 0;
+
+const distrustedOf = ({ seen }: Look<unknown>): string | undefined =>
+  seen.kind === 'missing' ? seen.distrusted : seen.entry?.version;

@@ -1,0 +1,142 @@
+import { BoundedMap, bytesOfText } from '../common/bounded-map.ts';
+import type { KeySpace } from '../common/keys.ts';
+import type { CacheEntry, Stamps } from './cache-entry.ts';
+import type { CacheStore, Notice } from './cache-store.interface.ts';
+
+/** Current versions by stamp name; a name without version has none on the server. */
+export type Versions = ReadonlyMap<string, string>;
+
+/** What an entry is worth now: served, served only in grace, or not at all. */
+export type Freshness = 'fresh' | 'stale' | 'gone';
+
+const NO_VERSIONS: Versions = new Map();
+/** How long a version is remembered at least, whatever the TTL of the entries that carry it. */
+const REMEMBER_MS = 24 * 3_600_000;
+const MAX_REMEMBERED = { maxEntries: 20_000, maxBytes: 8 * 1024 ** 2 };
+
+interface Remembered {
+  readonly version: string;
+  readonly untilMs: number;
+}
+
+const OLDEST = '0'.repeat(16);
+
+export const tagStamp = (tag: string): string => `tag:${tag}`;
+/** Every entry carries the epoch of each scope that it lies in; `''` is the whole cache. */
+export const epochStamp = (scope: string): string => `epoch:${scope}`;
+
+/**
+ * Tags and epochs as versions: an entry remembers the versions that were current *before* its factory ran, and is valid
+ * only while they still are. Invalidating is then one write, however many entries carry the tag, and a factory that
+ * began before it can finish whenever it likes.
+ *
+ * A version is `deleted.expired`, two numbers that only grow. A forgotten one is created anew with a number never used
+ * before, so losing it makes entries absent and never brings one back.
+ */
+export class CacheTags {
+  /** Until when a version is sure to be remembered, as far as this process has seen to it. */
+  private readonly remembered = new BoundedMap<Remembered>(MAX_REMEMBERED);
+
+  constructor(
+    private readonly store: CacheStore,
+    private readonly keys: KeySpace,
+  ) {}
+
+  /** The versions that exist now; `known` ones are not asked for again. */
+  async current(names: readonly string[], known: Versions = NO_VERSIONS): Promise<Versions> {
+    const asked = names.filter((name) => !known.has(name));
+    if (asked.length === 0) return known;
+    const versions = await this.store.versions(asked.map((name) => this.keyOf(name)));
+    return extended(known, asked, versions);
+  }
+
+  /** The versions for a new entry: missing ones are created, and all are made to outlive it. */
+  async capture(names: readonly string[], known: Versions, keepMs: number): Promise<Versions> {
+    const untilMs = this.store.now() + keepMs;
+    const asked = names.filter((name) => !known.has(name) || !this.outlives(name, untilMs));
+    if (asked.length === 0) return known;
+    // Twice as long as needed, so that a busy name is seen to only now and then.
+    const rememberMs = 2 * Math.max(keepMs, REMEMBER_MS);
+    const keys = asked.map((name) => this.keyOf(name));
+    const versions = await this.store.capture(keys, rememberMs);
+    asked.forEach((name, index) => this.remember(name, versions[index], this.store.now() + rememberMs));
+    // What was known is older, and an entry must not claim to be newer than its factory.
+    return new Map([...extended(NO_VERSIONS, asked, versions), ...known]);
+  }
+
+  /** The versions as this process last saw them; undefined unless all are known. They may be out of date. */
+  lastSeen(names: readonly string[]): Versions | undefined {
+    const versions = new Map<string, string>();
+    for (const name of names) {
+      const known = this.remembered.get(name);
+      if (known === undefined) return undefined;
+      versions.set(name, known.version);
+    }
+    return versions;
+  }
+
+  async bump(names: readonly string[], mode: 'delete' | 'expire', notice: Notice): Promise<void> {
+    await this.store.bump(
+      names.map((name) => this.keyOf(name)),
+      mode,
+      notice,
+    );
+  }
+
+  /** What `entry` is worth, given the versions of everything it carries. */
+  judge(entry: CacheEntry, versions: Versions): Freshness {
+    const now = this.store.now();
+    let freshness: Freshness = now < entry.freshUntilMs ? 'fresh' : now < entry.keptUntilMs ? 'stale' : 'gone';
+    for (const [name, version] of entry.stamps) {
+      const current = versions.get(name);
+      if (current === version) continue;
+      if (current?.slice(0, 16) !== version.slice(0, 16)) return 'gone';
+      if (freshness === 'fresh') freshness = 'stale';
+    }
+    return freshness;
+  }
+
+  private outlives(name: string, untilMs: number): boolean {
+    return (this.remembered.get(name)?.untilMs ?? 0) >= untilMs;
+  }
+
+  private remember(name: string, version: string | undefined, untilMs: number): void {
+    if (version !== undefined) this.remembered.set(name, { version, untilMs }, bytesOfText(version));
+  }
+
+  private keyOf(name: string): string {
+    const at = name.indexOf(':');
+    // The whole cache is a scope without a name.
+    return this.keys.internal(name.slice(0, at), name.slice(at + 1) || undefined);
+  }
+}
+
+export const stampNames = (stamps: Stamps): readonly string[] => stamps.map(([name]) => name);
+
+export const stampsOf = (names: readonly string[], versions: Versions): Stamps =>
+  names.flatMap((name) => {
+    const version = versions.get(name);
+    return version === undefined ? [] : [[name, version] as const];
+  });
+
+/** The newest invalidation among these versions, 16 digits: what a lease says its holder has seen. */
+export function newestOf(versions: Iterable<string>): string {
+  let newest = OLDEST;
+  for (const version of versions) {
+    const expired = version.slice(17);
+    if (expired > newest) newest = expired;
+  }
+  return newest;
+}
+
+/** When the last invalidation of a version happened, in milliseconds of the store's clock. */
+export const bumpedAtMs = (version: string): number => Number(version.slice(17)) / 1_000;
+
+function extended(known: Versions, names: readonly string[], versions: readonly (string | undefined)[]): Versions {
+  const all = new Map(known);
+  names.forEach((name, index) => {
+    const version = versions[index];
+    if (version !== undefined) all.set(name, version);
+  });
+  return all;
+}

@@ -1,0 +1,210 @@
+import { decodeEntry } from './cache-entry.ts';
+import type { Acquisition, KeyDescription } from './cache-store.interface.ts';
+import { defineScript, type RawReply } from '../redis/redis.script.ts';
+
+/*
+ * The scripts of the cache store. Positions are those of cache-entry.ts, counted from 1 in Lua strings and from 0 in
+ * GETRANGE and SETRANGE. Each reads the server's clock, never a client's.
+ */
+
+const isOne = (raw: RawReply): boolean => raw === 1;
+const textOf = (raw: RawReply): string => (Buffer.isBuffer(raw) ? raw.toString('latin1') : String(raw));
+
+function acquisitionOf(raw: RawReply): Acquisition {
+  const [answer, detail] = raw as readonly RawReply[];
+  if (answer === 1) return { kind: 'found', found: decodeEntry(detail as Buffer) };
+  if (answer === 2) return { kind: 'granted', atMs: Number(detail) };
+  return { kind: 'held', remainingMs: Number(detail) };
+}
+
+/**
+ * arg: token, lease ms, distrusted version (or '', or 'corrupt' for what its reader could make no sense of)
+ * The first 16 characters of a token are the stamp of what its holder had seen of tags and epochs: whoever has seen a
+ * newer one takes the lease over, because the running factory began before that invalidation.
+ */
+export const ACQUIRE = defineScript<Acquisition>({
+  name: 'cache.acquire',
+  arity: 3,
+  reply: acquisitionOf,
+  body: `
+local token, lease, distrusted = arg[1], tonumber(arg[2]), arg[3]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local mark = token .. string.format('%013d', now + lease)
+local head = redis.call('GETRANGE', key, 0, 90)
+local magic, kind = string.sub(head, 1, 2), string.sub(head, 3, 3)
+local held, fresh = tonumber(string.sub(head, 37, 49)), tonumber(string.sub(head, 50, 62))
+local isValue = magic == '~1' and kind == 'V' and held and fresh
+local isLease = magic == '~1' and kind == 'L' and held
+
+if not isValue and not isLease then
+  if head ~= '' and magic ~= '~1' and distrusted ~= 'corrupt' then return { 1, redis.call('GET', key) } end
+  redis.call('SET', key, '~1L0' .. mark, 'PX', lease)
+  return { 2, now }
+end
+
+-- a fresh value that the caller has no reason to doubt
+if isValue and fresh > now and distrusted ~= 'corrupt' and string.sub(head, 76, 91) ~= distrusted then
+  return { 1, redis.call('GET', key) }
+end
+
+-- somebody else computes it, having seen at least what the caller has seen
+if held > now and string.sub(head, 5, 20) >= string.sub(token, 1, 16) then
+  redis.call('SETRANGE', key, 3, '1')
+  return { 3, held - now }
+end
+
+-- those who wait for a lease that ended or was taken over wait on for this one
+redis.call('SETRANGE', key, 4, mark)
+if redis.call('PTTL', key) < lease then redis.call('PEXPIRE', key, lease) end
+return { 2, now }`,
+});
+
+/** arg: token, lease ms. Answers 0 when the lease is gone: deleted, overwritten or taken over. */
+export const RENEW = defineScript<boolean>({
+  name: 'cache.renew',
+  arity: 2,
+  reply: isOne,
+  body: `
+if redis.call('GETRANGE', key, 4, 35) ~= arg[1] then return 0 end
+local lease = tonumber(arg[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('SETRANGE', key, 36, string.format('%013d', now + lease))
+if redis.call('PTTL', key) < lease then redis.call('PEXPIRE', key, lease) end
+return 1`,
+});
+
+/** Version and header of a new value; the version never goes backwards, also when the server's clock does. */
+const BUILD = `
+local function build(head, ttl, keep, body)
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local version = time[1] * 1000000 + time[2]
+  if string.sub(head, 1, 3) == '~1V' then version = math.max(version, tonumber(string.sub(head, 76, 91)) + 1) end
+  return '~1V0' .. string.rep('-', 32) .. string.rep('0', 13)
+    .. string.format('%013d%013d%016.0f', now + ttl, now + keep, version) .. body
+end
+-- wakes who waits for the key in other processes, with the entry when it is small enough to send around
+local function wake(channel, entry)
+  if #entry > 65536 then entry = '' end
+  redis.call('PUBLISH', channel, string.format('%06d', #key) .. key .. entry)
+end`;
+
+/** arg: token, ttl ms, keep ms, body, wake channel. Stores only while the lease is still the caller's. */
+export const FILL = defineScript<boolean>({
+  name: 'cache.fill',
+  arity: 5,
+  reply: isOne,
+  body: `${BUILD}
+local head = redis.call('GETRANGE', key, 0, 90)
+if string.sub(head, 5, 36) ~= arg[1] then return 0 end
+local entry = build(head, tonumber(arg[2]), tonumber(arg[3]), arg[4])
+redis.call('SET', key, entry, 'PX', arg[3])
+if string.sub(head, 4, 4) == '1' then wake(arg[5], entry) end
+return 1`,
+});
+
+/** arg: token, wake channel. Gives the lease back without a value, so that a waiter tries at once. */
+export const ABANDON = defineScript<boolean>({
+  name: 'cache.abandon',
+  arity: 2,
+  reply: isOne,
+  body: `${BUILD}
+local head = redis.call('GETRANGE', key, 0, 48)
+if string.sub(head, 5, 36) ~= arg[1] then return 0 end
+if string.sub(head, 3, 3) == 'L' then redis.call('DEL', key)
+else redis.call('SETRANGE', key, 3, '0' .. string.rep('-', 32) .. string.rep('0', 13)) end
+if string.sub(head, 4, 4) == '1' then wake(arg[2], '') end
+return 1`,
+});
+
+/** arg: ttl ms, keep ms, body, wake channel, notice channel, notice (or ''). Overwrites whatever is there and takes any lease away. */
+export const WRITE = defineScript<boolean>({
+  name: 'cache.write',
+  arity: 6,
+  reply: isOne,
+  body: `${BUILD}
+local head = redis.pcall('GETRANGE', key, 0, 90)
+if type(head) == 'table' then head = '' end
+local entry = build(head, tonumber(arg[1]), tonumber(arg[2]), arg[3])
+redis.call('SET', key, entry, 'PX', arg[2])
+if string.sub(head, 1, 2) == '~1' and string.sub(head, 4, 4) == '1' then wake(arg[4], entry) end
+if arg[6] ~= '' then redis.call('PUBLISH', arg[5], arg[6]) end
+return 1`,
+});
+
+/** arg: notice channel, notice (or ''). Removes a key of any type, with its lease. */
+export const REMOVE = defineScript<boolean>({
+  name: 'cache.del',
+  arity: 2,
+  reply: isOne,
+  body: `
+local removed = redis.call('UNLINK', key)
+if arg[2] ~= '' then redis.call('PUBLISH', arg[1], arg[2]) end
+return removed`,
+});
+
+/** arg: keep ms. The version of a tag or epoch, created when there is none; kept at least as long as the entries that will carry it. */
+export const CAPTURE = defineScript<string>({
+  name: 'cache.capture',
+  arity: 1,
+  reply: textOf,
+  body: `
+local version = redis.call('GET', key)
+if not version then
+  local time = redis.call('TIME')
+  local now = string.format('%016.0f', time[1] * 1000000 + time[2])
+  version = now .. '.' .. now
+  redis.call('SET', key, version, 'PX', arg[1])
+elseif redis.call('PTTL', key) < tonumber(arg[1]) then
+  redis.call('PEXPIRE', key, arg[1])
+end
+return version`,
+});
+
+/**
+ * arg: 'delete' or 'expire', keep ms, notice channel, notice (or '')
+ * A version is two numbers, `deleted.expired`: entries with an older first one are gone, with an older second one stale.
+ */
+export const BUMP = defineScript<string>({
+  name: 'cache.bump',
+  arity: 4,
+  reply: textOf,
+  body: `
+local old = redis.call('GET', key) or string.rep('0', 16) .. '.' .. string.rep('0', 16)
+local time = redis.call('TIME')
+local now = string.format('%016.0f', math.max(time[1] * 1000000 + time[2], tonumber(string.sub(old, 18, 33)) + 1))
+local version = arg[1] == 'delete' and now .. '.' .. now or string.sub(old, 1, 16) .. '.' .. now
+redis.call('SET', key, version, 'PX', math.max(redis.call('PTTL', key), tonumber(arg[2])))
+if arg[4] ~= '' then redis.call('PUBLISH', arg[3], arg[4]) end
+return version`,
+});
+
+/** What kind of data a key holds, as TYPE names it, and its PTTL. */
+export const DESCRIBE = defineScript<KeyDescription>({
+  name: 'cache.describe',
+  arity: 0,
+  reply: (raw) => {
+    const [type, pttl] = raw as readonly RawReply[];
+    return { type: textOf(type ?? null), pttlMs: Number(pttl) };
+  },
+  body: `return { redis.call('TYPE', key)['ok'], redis.call('PTTL', key) }`,
+});
+
+/** arg: ttl ms. Gives a key of any type a new time to live; an entry keeps its grace. Answers 0 when there is none. */
+export const EXPIRE = defineScript<boolean>({
+  name: 'cache.expire',
+  arity: 1,
+  reply: isOne,
+  body: `
+local ttl = tonumber(arg[1])
+local head = redis.pcall('GETRANGE', key, 0, 74)
+if type(head) ~= 'table' and string.sub(head, 1, 3) == '~1L' then return 0 end
+if type(head) == 'table' or string.sub(head, 1, 3) ~= '~1V' then return redis.call('PEXPIRE', key, ttl) end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local grace = tonumber(string.sub(head, 63, 75)) - tonumber(string.sub(head, 50, 62))
+redis.call('SETRANGE', key, 49, string.format('%013d%013d', now + ttl, now + ttl + grace))
+return redis.call('PEXPIRE', key, ttl + grace)`,
+});

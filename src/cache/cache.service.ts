@@ -1,0 +1,405 @@
+import { Injectable } from '@nestjs/common';
+import type { CollectionsService } from '../collections/collections.service.ts';
+import type { CollectionValue } from '../collections/collections.values.ts';
+import { toMs, type Duration } from '../common/duration.ts';
+import { isStoreFailure, WrongTypeError } from '../common/errors.ts';
+import { escapeGlob } from '../common/glob.ts';
+import { validKey, type KeySpace } from '../common/keys.ts';
+import { stablePercent } from '../common/stable-hash.ts';
+import type { LockService } from '../lock/lock.service.ts';
+import type { MessageCallback, PubSub } from '../message-bus/pub-sub.ts';
+import type { RateLimitService } from '../rate-limit/rate-limit.service.ts';
+import type { RedisClient, RedisConnection } from '../redis/redis.connection.ts';
+import { BatchLoader, chunksOf, eachOf, type Loaded, type WarmEntry, type WarmReport } from './cache-batch.ts';
+import type { Factory } from './cache-factory.ts';
+import type { CacheMetrics, CacheMetricsSnapshot } from './cache-metrics.ts';
+import type { CacheReader, Look } from './cache-reader.ts';
+import type { CacheStack } from './cache-stack.ts';
+import type { CacheStats, StatsReader } from './cache-stats.ts';
+import type { CacheStore } from './cache-store.interface.ts';
+import { epochStamp, tagStamp } from './cache-tags.ts';
+import type { CacheWriter } from './cache-writer.ts';
+import type { ResolvedCacheOptions } from './cache.options.ts';
+import {
+  checkedTags,
+  resolveReadOptions,
+  type GetOrSetOptions,
+  type ResolvedReadOptions,
+  type SetOptions,
+} from './get-or-set.options.ts';
+
+/** Everything the service hands its calls on to. */
+export interface CacheParts {
+  readonly options: ResolvedCacheOptions;
+  readonly keys: KeySpace;
+  readonly separator: string;
+  readonly store: CacheStore;
+  readonly stack: CacheStack;
+  readonly reader: CacheReader;
+  readonly writer: CacheWriter;
+  readonly metrics: CacheMetrics;
+  readonly stats: StatsReader;
+  readonly collections: CollectionsService;
+  readonly pubSub: PubSub;
+  readonly locks: LockService;
+  readonly limits: RateLimitService;
+  /** Undefined in memory mode. */
+  readonly connection: RedisConnection | undefined;
+}
+
+/** Where a service's keys lie: `prefix` goes before each of them, `epochs` are those of all scopes around them. */
+interface Scope {
+  readonly prefix: string;
+  readonly epochs: readonly string[];
+}
+
+type Ttl<T> = number | Duration | GetOrSetOptions<T>;
+type SetTtl = number | Duration | SetOptions;
+
+const ROOT: Scope = { prefix: '', epochs: [epochStamp('')] };
+
+/**
+ * The cache: values by key, on the configured server or in memory, with what teams use beside it (collections,
+ * messages, and short forms of locks and limits).
+ *
+ * Keys are checked before any I/O (`InvalidKeyError`: blank, or not a string). TTLs are seconds or a `Duration`
+ * (`InvalidTtlError`); 0 stores nothing. No call waits for the server longer than the operation deadline.
+ *
+ * @publicApi
+ */
+@Injectable()
+export class CacheService {
+  readonly #parts: CacheParts;
+  readonly #scope: Scope;
+
+  constructor(parts: CacheParts, scope: Scope = ROOT) {
+    this.#parts = parts;
+    this.#scope = scope;
+  }
+
+  /**
+   * The value, or undefined when there is none (a cached `null` is `null`). What another program wrote is read as JSON.
+   * Answers undefined while the server is away.
+   * @throws WrongTypeError when the key holds a set, hash or list
+   */
+  async get<T>(key: string): Promise<T | undefined> {
+    const fullKey = this.#full(key);
+    const look = await this.#look<T>(fullKey);
+    if (look?.seen.kind === 'fresh') {
+      this.#parts.metrics.hits++;
+      return look.seen.copy.value;
+    }
+    this.#parts.metrics.misses++;
+    if (look?.seen.kind === 'missing' && look.seen.distrusted === undefined) await this.#assertNoCollection(fullKey);
+    return undefined;
+  }
+
+  /**
+   * Stores a value; whatever loads the key at this moment will not overwrite it.
+   * @throws SerializationError for a function, symbol or cycle, before anything is written
+   */
+  async set(key: string, value: unknown, ttl?: SetTtl): Promise<void> {
+    await this.setMany([[key, value]], ttl);
+  }
+
+  /**
+   * The value, computed by `factory` when there is none: once per key in all processes, whoever asks meanwhile waits
+   * for that one. A value that cannot be stored is returned all the same. While the server is away the factory
+   * answers, once per key in this process.
+   * @throws what the factory throws; FactoryTimeoutError; ReentrantLoadError when the factory waits for its own key
+   */
+  async getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
+    const order = this.#order(key, resolveReadOptions(ttl, this.#parts.options), factory);
+    return this.#isCached(order.key) ? this.#parts.stack.getOrSet(order) : this.#parts.stack.bypass(order);
+  }
+
+  async del(...keys: string[]): Promise<void> {
+    const fullKeys = keys.map((key) => this.#full(key));
+    for (const chunk of chunksOf(fullKeys, this.#parts.options.batchSize)) await this.#parts.writer.del(chunk);
+  }
+
+  async has(key: string): Promise<boolean> {
+    return (await this.ttl(key)) !== -2;
+  }
+
+  /**
+   * Removes every key that a glob matches (`*` `?` `[a-z]` `[^x]`, `\` escapes) and says how many there were; never
+   * outside this application's prefix. Text from users goes through `pattern` or `defineKey(…).pattern()`.
+   * @throws InvalidKeyError for an empty pattern
+   */
+  async delPattern(pattern: string): Promise<number> {
+    validKey(pattern, 'pattern');
+    return this.#parts.writer.delPattern(this.#parts.keys.pattern(escapeGlob(this.#scope.prefix) + pattern));
+  }
+
+  /** Removes every value with one of these tags: one write per tag, however many values there are. */
+  async delByTag(...tags: string[]): Promise<void> {
+    await this.#bump(tags, 'delete');
+  }
+
+  /** Makes every value with one of these tags stale: reads with `grace` may still serve it. */
+  async expireByTag(...tags: string[]): Promise<void> {
+    await this.#bump(tags, 'expire');
+  }
+
+  /** Removes everything under this application's prefix and version, or in this namespace; collections too. */
+  async reset(): Promise<void> {
+    const { writer, keys } = this.#parts;
+    await writer.bump([this.#scope.epochs.at(-1) ?? epochStamp('')], 'delete');
+    await writer.delPattern(keys.pattern(escapeGlob(this.#scope.prefix) + '*'));
+  }
+
+  /** Whole seconds, -1 without expiry, -2 without key. */
+  async ttl(key: string): Promise<number> {
+    const { store, reader } = this.#parts;
+    const fullKey = this.#full(key);
+    const { seen } = await reader.look(fullKey, this.#scope.epochs);
+    if (seen.kind === 'stale' || (seen.kind === 'missing' && seen.distrusted !== undefined)) return -2;
+    if (seen.kind === 'fresh' && seen.entry !== undefined) return inSeconds(seen.entry.freshUntilMs - store.now());
+    const { pttlMs } = await store.describe(fullKey);
+    return pttlMs < 0 ? pttlMs : inSeconds(pttlMs);
+  }
+
+  /** Gives a key a new time to live; false when there is none. 0 removes it. */
+  async expire(key: string, ttlSeconds: number | Duration): Promise<boolean> {
+    const fullKey = this.#full(key);
+    const ttlMs = toMs(ttlSeconds, 's', 'ttlSeconds');
+    if ((await this.ttl(key)) === -2) return false;
+    return ttlMs === 0 ? (await this.#parts.writer.del([fullKey])) === 1 : this.#parts.store.expire(fullKey, ttlMs);
+  }
+
+  async getMany<T>(keys: string[]): Promise<(T | undefined)[]> {
+    keys.forEach((key) => this.#full(key));
+    const values: (T | undefined)[] = [];
+    for (const chunk of chunksOf(keys, this.#parts.options.batchSize)) {
+      values.push(...(await Promise.all(chunk.map((key) => this.get<T>(key)))));
+    }
+    return values;
+  }
+
+  async setMany(entries: Iterable<readonly [key: string, value: unknown]>, ttl?: SetTtl): Promise<void> {
+    const options = resolveReadOptions(ttl, { ...this.#parts.options, jitter: 0 });
+    const items = [...entries].map(([key, value]) => [this.#full(key), value] as const);
+    for (const chunk of chunksOf(items, this.#parts.options.batchSize)) {
+      await this.#parts.writer.set(chunk, this.#stampNames(options), options);
+    }
+  }
+
+  /**
+   * `getOrSet` for many keys: the factory gets those that are missing, usually all in one call, and answers with a
+   * Map or record. A key it does not mention is not in the result, and nothing is stored for it.
+   */
+  async getOrSetMany<T>(
+    keys: string[],
+    ttl: Ttl<T>,
+    factory: (missing: string[]) => Promise<Loaded<T>>,
+  ): Promise<Map<string, T>> {
+    const wanted = [...new Set(keys)];
+    wanted.forEach((key) => this.#full(key));
+    const batch = new BatchLoader(factory, wanted.length);
+    const found = await Promise.all(
+      wanted.map(async (key) => {
+        let isAsked = false;
+        const value = await this.getOrSet<T | undefined>(key, ttl as Ttl<T | undefined>, () => {
+          isAsked = true;
+          return batch.load(key);
+        });
+        if (!isAsked) batch.decided();
+        return [key, value] as const;
+      }),
+    );
+    return new Map(found.filter((pair): pair is readonly [string, T] => pair[1] !== undefined));
+  }
+
+  /** Loads what is not there yet, before it is asked for. A factory that fails is in the report and stops nothing. */
+  async warm(entries: Iterable<WarmEntry>, { concurrency = 8 }: { concurrency?: number } = {}): Promise<WarmReport> {
+    const startedAt = performance.now();
+    const failed: { key: string; error: Error }[] = [];
+    let [loaded, skipped] = [0, 0];
+    await eachOf(entries, concurrency, async ({ key, ttl, factory }) => {
+      let isLoaded = false;
+      try {
+        if (this.#parts.options.warmup) {
+          await this.getOrSet<unknown>(key, ttl ?? {}, () => {
+            isLoaded = true;
+            return factory();
+          });
+        }
+        if (isLoaded) loaded++;
+        else skipped++;
+      } catch (error) {
+        failed.push({ key, error: error instanceof Error ? error : new Error(String(error)) });
+      }
+    });
+    return { loaded, skipped, failed, durationMs: Math.round(performance.now() - startedAt) };
+  }
+
+  /** The same cache with its keys under `name`; its `reset()` clears only them. Tags are shared with the whole cache. */
+  namespace(name: string): CacheService {
+    const path = this.#scope.prefix + validKey(name, 'namespace');
+    const epochs = [...this.#scope.epochs, epochStamp(path)];
+    return new CacheService(this.#parts, { prefix: path + this.#parts.separator, epochs });
+  }
+
+  sadd(key: string, ...members: CollectionValue[]): Promise<number> {
+    return this.#parts.collections.sadd(this.#name(key), ...members);
+  }
+
+  srem(key: string, ...members: CollectionValue[]): Promise<number> {
+    return this.#parts.collections.srem(this.#name(key), ...members);
+  }
+
+  sismember(key: string, member: CollectionValue): Promise<boolean> {
+    return this.#parts.collections.sismember(this.#name(key), member);
+  }
+
+  smembers(key: string): Promise<string[]> {
+    return this.#parts.collections.smembers(this.#name(key));
+  }
+
+  scard(key: string): Promise<number> {
+    return this.#parts.collections.scard(this.#name(key));
+  }
+
+  hset(key: string, field: CollectionValue, value: CollectionValue): Promise<number> {
+    return this.#parts.collections.hset(this.#name(key), field, value);
+  }
+
+  hget(key: string, field: CollectionValue): Promise<string | undefined> {
+    return this.#parts.collections.hget(this.#name(key), field);
+  }
+
+  hgetall(key: string): Promise<Record<string, string>> {
+    return this.#parts.collections.hgetall(this.#name(key));
+  }
+
+  hdel(key: string, ...fields: CollectionValue[]): Promise<number> {
+    return this.#parts.collections.hdel(this.#name(key), ...fields);
+  }
+
+  lpush(key: string, ...values: CollectionValue[]): Promise<number> {
+    return this.#parts.collections.lpush(this.#name(key), ...values);
+  }
+
+  rpush(key: string, ...values: CollectionValue[]): Promise<number> {
+    return this.#parts.collections.rpush(this.#name(key), ...values);
+  }
+
+  lpop(key: string): Promise<string | undefined> {
+    return this.#parts.collections.lpop(this.#name(key));
+  }
+
+  rpop(key: string): Promise<string | undefined> {
+    return this.#parts.collections.rpop(this.#name(key));
+  }
+
+  lrange(key: string, start: number, stop: number): Promise<string[]> {
+    return this.#parts.collections.lrange(this.#name(key), start, stop);
+  }
+
+  incr(key: string): Promise<number> {
+    return this.#parts.collections.incr(this.#name(key));
+  }
+
+  incrby(key: string, amount: number): Promise<number> {
+    return this.#parts.collections.incrby(this.#name(key), amount);
+  }
+
+  decr(key: string): Promise<number> {
+    return this.#parts.collections.decr(this.#name(key));
+  }
+
+  publish(channel: string, message: unknown): Promise<void> {
+    return this.#parts.pubSub.publish(this.#name(channel), message);
+  }
+
+  /** Resolves when subscribed; the result unsubscribes. Delivery is at most once. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the contract: a message is whatever was published
+  subscribe(channel: string, callback: (message: any) => void | Promise<void>): Promise<() => Promise<void>> {
+    return this.#parts.pubSub.subscribe(this.#name(channel), callback as MessageCallback);
+  }
+
+  /** A lease's token, or null when somebody holds it. It is not renewed: see `LockService` for locks that are. */
+  acquireLock(lockKey: string, ttlMs: number): Promise<string | null> {
+    return this.#parts.locks.acquireLock(this.#name(lockKey), ttlMs);
+  }
+
+  /** False when the token is not the holder's. */
+  releaseLock(lockKey: string, token: string): Promise<boolean> {
+    return this.#parts.locks.releaseLock(this.#name(lockKey), token);
+  }
+
+  /** Whether one more call is within the limit; spends it if so. */
+  checkRateLimit(key: string, limit: number, ttlSeconds: number): Promise<boolean> {
+    return this.#parts.limits.checkRateLimit(this.#name(key), limit, ttlSeconds);
+  }
+
+  /** The ioredis client, for what this service does not cover; null in memory mode. */
+  getClient(): RedisClient | null {
+    return this.#parts.connection?.client ?? null;
+  }
+
+  isRedisAvailable(): boolean {
+    return this.#parts.connection?.isAvailable ?? false;
+  }
+
+  getMetrics(): CacheMetricsSnapshot {
+    return this.#parts.metrics.snapshot();
+  }
+
+  resetMetrics(): void {
+    this.#parts.metrics.reset();
+  }
+
+  getStats(): Promise<CacheStats> {
+    return this.#parts.stats();
+  }
+
+  /** The key with the namespace before it. */
+  #name(key: string): string {
+    return this.#scope.prefix + validKey(key);
+  }
+
+  #full(key: string): string {
+    return this.#parts.keys.full(this.#name(key));
+  }
+
+  #stampNames({ tags }: ResolvedReadOptions): readonly string[] {
+    return tags.length === 0 ? this.#scope.epochs : [...this.#scope.epochs, ...tags.map(tagStamp)];
+  }
+
+  #order<T>(key: string, options: ResolvedReadOptions, factory: Factory<T>) {
+    return { key: this.#full(key), name: key, stampNames: this.#stampNames(options), options, factory };
+  }
+
+  /** The feature flag and the gradual roll-out: which keys `getOrSet` keeps. */
+  #isCached(fullKey: string): boolean {
+    const { enabled, rolloutPercent } = this.#parts.options;
+    return enabled && (rolloutPercent === 100 || stablePercent(fullKey) < rolloutPercent);
+  }
+
+  async #bump(tags: readonly string[], mode: 'delete' | 'expire'): Promise<void> {
+    const names = checkedTags(tags).map(tagStamp);
+    if (names.length > 0) await this.#parts.writer.bump(names, mode);
+  }
+
+  /** Undefined when the server cannot be asked: a read does not fail because the cache does. */
+  async #look<T>(fullKey: string): Promise<Look<T> | undefined> {
+    try {
+      return await this.#parts.reader.look<T>(fullKey, this.#scope.epochs);
+    } catch (error) {
+      if (!isStoreFailure(error)) throw error;
+      this.#parts.metrics.errors++;
+      return undefined;
+    }
+  }
+
+  /** Reads of one turn travel as one MGET, which says nothing about keys of other types. */
+  async #assertNoCollection(fullKey: string): Promise<void> {
+    const { type } = await this.#parts.store.describe(fullKey);
+    if (type !== 'none' && type !== 'string') throw new WrongTypeError(`The key holds a ${type}, not a value`);
+  }
+}
+
+/** A key that lives a moment longer has a second left, not none. */
+const inSeconds = (ms: number): number => Math.ceil(ms / 1_000);

@@ -1,0 +1,122 @@
+import type { Duration } from '../common/duration.ts';
+import { InvalidOptionsError } from '../common/errors.ts';
+import { isRoute } from '../common/route-metadata.ts';
+import {
+  type AsyncMethod,
+  type AsyncMethodDecorator,
+  type Declaration,
+  declarationOf,
+  type Invocation,
+  wrapMethod,
+} from '../common/wrap-method.ts';
+import {
+  callFunction,
+  checkOptions,
+  GET_OR_SET_RULES,
+  keyOption,
+  namesOption,
+  optionsOf,
+} from './cache-decorator.options.ts';
+import type { FactoryContext } from './cache-factory.ts';
+import { type CallFunction, type KeyContext, type KeySource, keySourceOf } from './cache-key.ts';
+import { CacheService } from './cache.service.ts';
+import { type CallNames, callNamesOf } from './call-names.ts';
+import type { GetOrSetOptions } from './get-or-set.options.ts';
+
+export type ResultOf<M extends AsyncMethod> = Awaited<ReturnType<M>>;
+
+/** How the result of a method is cached. Whatever is left out comes from the module's `cache` options. */
+export interface CacheableOptions<M extends AsyncMethod = AsyncMethod> extends Omit<GetOrSetOptions, 'tags'> {
+  /**
+   * A template such as `'user:{0.id}'` or `'user:{id}'` ({argument.property}), or a function of the arguments.
+   * @default the class, the method and all its arguments
+   */
+  readonly key?: string | ((...args: Parameters<M>) => string);
+  /** Labels to invalidate the entry by: templates, or a function of the result and the arguments. */
+  readonly tags?: readonly string[] | ((result: ResultOf<M>, ...args: Parameters<M>) => readonly string[]);
+  /** A call that does not satisfy it just runs the method. */
+  readonly when?: (...args: Parameters<M>) => boolean;
+  /** A result that satisfies it is returned, not stored. */
+  readonly unless?: (result: ResultOf<M>, ...args: Parameters<M>) => boolean;
+}
+
+const RULES = { ...GET_OR_SET_RULES, key: keyOption, tags: namesOption, when: callFunction, unless: callFunction };
+
+/** What `@Cacheable` says about one method, checked once when its class is defined. */
+export interface CacheableOperation {
+  readonly declaration: Declaration;
+  readonly key: KeySource;
+  /** Tags that differ from call to call; the others are in `read`. */
+  readonly tags: CallNames | undefined;
+  readonly when: CallFunction<unknown> | undefined;
+  readonly unless: CallFunction<unknown> | undefined;
+  readonly read: GetOrSetOptions;
+}
+
+const OPERATION = Symbol.for('nestjs-keep:cacheable');
+
+/** What `@Cacheable` says about a method, or undefined when it says nothing. */
+export const cacheableOperationOf = (method: object): CacheableOperation | undefined =>
+  Reflect.getMetadata(OPERATION, method) as CacheableOperation | undefined;
+
+/**
+ * Caches what the method returns; a bare number is seconds.
+ *
+ * The entry is named by the arguments; on a GET route by path and query, and nothing is shared with or from a request
+ * that carries credentials. Without a running `CacheModule`, and while the server is away, the method runs: a call
+ * never fails because the cache does.
+ *
+ * @throws InvalidOptionsError when the class is defined, naming the method and everything that is wrong
+ * @publicApi
+ */
+export function Cacheable<M extends AsyncMethod>(
+  options: number | Duration | CacheableOptions<M> = {},
+): AsyncMethodDecorator<M> {
+  return (prototype, property, descriptor) => {
+    const declaration = declarationOf(prototype, property, descriptor);
+    const operation = operationOf(optionsOf(options), declaration);
+    const method = wrapMethod<CacheService>(prototype, property, descriptor, {
+      token: CacheService,
+      around: (invocation) => readThrough(operation, invocation),
+      delegated: isRoute,
+    });
+    Reflect.defineMetadata(OPERATION, operation, method);
+  };
+}
+
+function operationOf(options: CacheableOptions<never>, declaration: Declaration): CacheableOperation {
+  checkOptions(options, RULES, 'Cacheable', declaration);
+  const { key, tags: given, when, unless, ...read } = options;
+  const source = keySourceOf(key, declaration);
+  if (source.needsResult) {
+    throw new InvalidOptionsError(`${declaration.name}: key`, ['the entry is looked for before there is a {result}']);
+  }
+  const tags = given && callNamesOf(given, declaration, `${declaration.name}: tags`, 'result and arguments');
+  const fixed = tags?.fixed && { tags: tags.fixed };
+  return { declaration, key: source, tags: fixed ? undefined : tags, when, unless, read: { ...read, ...fixed } };
+}
+
+async function readThrough(
+  operation: CacheableOperation,
+  { service, name, args, proceed }: Invocation<CacheService>,
+): Promise<unknown> {
+  const { key, when, unless } = operation;
+  if (when !== undefined && !when(...(args as never))) return proceed();
+  const context: KeyContext = { name, args };
+  return service.getOrSet(key.of(context), readOptionsFor(operation, context), async (entry) => {
+    const result = await proceed();
+    if (unless?.(...([result, ...args] as never))) entry.skip();
+    tagEntry(operation, entry, { ...context, result });
+    return result;
+  });
+}
+
+/** The options of one call. Tags that are known before the factory runs are named before it runs: it may race them. */
+export function readOptionsFor({ read, tags }: CacheableOperation, context: KeyContext): GetOrSetOptions {
+  return tags === undefined || tags.needResult ? read : { ...read, tags: tags.of(context) };
+}
+
+/** Adds the tags that only the result tells. */
+export function tagEntry({ tags }: CacheableOperation, entry: FactoryContext, context: KeyContext): void {
+  if (tags?.needResult) entry.setTags(tags.of(context));
+}

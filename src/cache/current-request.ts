@@ -1,0 +1,11 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+const PARTS = ['params', 'query', 'body', 'user', 'ip'] as const;
+
+/** What templates read of a request; both platforms offer it under the same names. */
+export type RequestData = Readonly<Partial<Record<(typeof PARTS)[number], unknown>>>;
+
+export const isRequestPart = (name: string): name is keyof RequestData => (PARTS as readonly string[]).includes(name);
+
+/** The request whose route handler runs, for `@CacheEvict` and `@CachePut` on routes. */
+export const currentRequest = new AsyncLocalStorage<RequestData>();

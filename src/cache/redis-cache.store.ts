@@ -1,0 +1,119 @@
+import type { RedisConnection } from '../redis/redis.connection.ts';
+import { ABANDON, ACQUIRE, BUMP, CAPTURE, DESCRIBE, EXPIRE, FILL, REMOVE, RENEW, WRITE } from './cache.lua.ts';
+import { ABSENT, decodeEntry, encodeBody, type EntryDraft, type Found } from './cache-entry.ts';
+import type { Acquisition, CacheStore, KeyDescription, LeaseRequest, Notice } from './cache-store.interface.ts';
+
+/** Channels on which the store tells processes of what it did. */
+export interface CacheChannels {
+  readonly wake: string;
+  readonly notice: string;
+}
+
+/** How long an invalidation is remembered at least. Forgetting it makes entries absent, never valid again. */
+const REMEMBER_MS = 24 * 3_600_000;
+
+/** Entries on a Redis or Valkey server; the layout is in cache-entry.ts, the scripts are in cache.lua.ts. */
+export class RedisCacheStore implements CacheStore {
+  constructor(
+    private readonly connection: RedisConnection,
+    private readonly channels: CacheChannels,
+  ) {}
+
+  now(): number {
+    return this.connection.now();
+  }
+
+  async read(key: string): Promise<Found> {
+    const raw = await this.connection.get(key);
+    return raw === null ? ABSENT : decodeEntry(raw);
+  }
+
+  async versions(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+    const raw = await Promise.all(keys.map((key) => this.connection.get(key)));
+    return raw.map((version) => version?.toString('latin1'));
+  }
+
+  capture(keys: readonly string[], keepMs: number): Promise<readonly string[]> {
+    return Promise.all(keys.map((key) => this.connection.run(CAPTURE, key, keepMs)));
+  }
+
+  acquire(key: string, { token, leaseMs, distrusted = '' }: LeaseRequest): Promise<Acquisition> {
+    return this.connection.run(ACQUIRE, key, token, leaseMs, distrusted);
+  }
+
+  renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return this.connection.run(RENEW, key, token, leaseMs);
+  }
+
+  fill(key: string, token: string, draft: EntryDraft): Promise<boolean> {
+    return this.connection.run(FILL, key, token, draft.ttlMs, draft.keepMs, encodeBody(draft), this.channels.wake);
+  }
+
+  async abandon(key: string, token: string): Promise<void> {
+    await this.connection.run(ABANDON, key, token, this.channels.wake);
+  }
+
+  async write(entries: readonly (readonly [string, EntryDraft])[], notice: Notice): Promise<void> {
+    const { wake, notice: channel } = this.channels;
+    await this.inOrder(entries, notice, ([key, draft], told) =>
+      this.connection.run(WRITE, key, draft.ttlMs, draft.keepMs, encodeBody(draft), wake, channel, told),
+    );
+  }
+
+  async del(keys: readonly string[], notice: Notice): Promise<number> {
+    const removed = await this.inOrder(keys, notice, (key, told) =>
+      this.connection.run(REMOVE, key, this.channels.notice, told),
+    );
+    return removed.filter(Boolean).length;
+  }
+
+  async delPattern(pattern: string, notice: Notice): Promise<number> {
+    let count = 0;
+    let removal = Promise.resolve(0);
+    for await (const keys of this.connection.scan(pattern)) {
+      count += await removal;
+      // Awaited only after the next page was asked for: the removal travels behind its SCAN.
+      removal = this.del(keys, '');
+      removal.catch(() => undefined);
+    }
+    count += await removal;
+    await this.publish(notice);
+    return count;
+  }
+
+  async bump(keys: readonly string[], mode: 'delete' | 'expire', notice: Notice): Promise<void> {
+    await this.inOrder(keys, notice, (key, told) =>
+      this.connection.run(BUMP, key, mode, REMEMBER_MS, this.channels.notice, told),
+    );
+  }
+
+  describe(key: string): Promise<KeyDescription> {
+    return this.connection.run(DESCRIBE, key);
+  }
+
+  expire(key: string, ttlMs: number): Promise<boolean> {
+    return this.connection.run(EXPIRE, key, ttlMs);
+  }
+
+  /**
+   * Runs one act per item and tells the others after the last one. On one node the acts run in the order they are
+   * sent, so the last of them carries the notice in the same trip; over several nodes it has to wait for all.
+   */
+  private async inOrder<I, R>(
+    items: readonly I[],
+    notice: Notice,
+    act: (item: I, told: Notice) => Promise<R>,
+  ): Promise<R[]> {
+    if (this.connection.isOneNode) {
+      return Promise.all(items.map((item, index) => act(item, index === items.length - 1 ? notice : '')));
+    }
+    const results = await Promise.all(items.map((item) => act(item, '')));
+    await this.publish(notice);
+    return results;
+  }
+
+  private async publish(notice: Notice): Promise<void> {
+    if (notice === '') return;
+    await this.connection.execute('cache.notice', (client) => client.publish(this.channels.notice, notice));
+  }
+}
