@@ -1,4 +1,5 @@
 import type { Duration } from '../common/duration.ts';
+import { as, duration, integer, oneOf, type RulesOf } from '../common/option-rules.ts';
 
 /** Defaults of every lock. */
 export interface LockModuleOptions {
@@ -25,3 +26,10 @@ export const LOCK_DEFAULTS: ResolvedLockModuleOptions = {
   retryCount: 3,
   onOutage: 'reject',
 };
+
+export const LOCK_RULES = {
+  ttl: as('ttlMs', duration('1ms', '10m')),
+  retryDelay: as('retryDelayMs', integer(1, 60_000)),
+  retryCount: integer(0, 1_000),
+  onOutage: oneOf('reject', 'local'),
+} satisfies RulesOf<LockModuleOptions>;
