@@ -1,0 +1,108 @@
+import type { LogLevel } from '@nestjs/common';
+import { readEnvironment, type Environment } from './cache.environment.ts';
+import { CODE_RULES, ENVIRONMENT_RULES } from './cache.module-rules.ts';
+import { CACHE_DEFAULTS, type CacheOptions, type ResolvedCacheOptions } from './cache/cache.options.ts';
+import {
+  CIRCUIT_BREAKER_DEFAULTS,
+  type CircuitBreakerModuleOptions,
+  type ResolvedCircuitBreakerModuleOptions,
+} from './circuit-breaker/circuit-breaker.options.ts';
+import {
+  COLLECTIONS_DEFAULTS,
+  type CollectionsOptions,
+  type ResolvedCollectionsOptions,
+} from './collections/collections.options.ts';
+import { InvalidOptionsError } from './common/errors.ts';
+import { KEY_DEFAULTS, type KeyOptions, type ResolvedKeyOptions } from './common/keys.ts';
+import { readOptions } from './common/read-options.ts';
+import { hideSecrets } from './common/secrets.ts';
+import { withDefaults } from './common/with-defaults.ts';
+import { LOCK_DEFAULTS, type LockModuleOptions, type ResolvedLockModuleOptions } from './lock/lock.options.ts';
+import {
+  RATE_LIMIT_DEFAULTS,
+  type RateLimitModuleOptions,
+  type ResolvedRateLimitModuleOptions,
+} from './rate-limit/rate-limit.options.ts';
+import type { RedisOptions, ResolvedRedisOptions } from './redis/redis.options.ts';
+import { resolveRedisOptions } from './redis/resolve-redis-options.ts';
+
+/** Options of `CacheModule.forRoot()`. What is left out comes from the environment, else from the defaults. */
+export interface CacheModuleOptions {
+  /** The server. `false`: memory mode. Left out: the environment decides, and without a word from it, memory mode. */
+  readonly redis?: RedisOptions | false;
+  readonly keys?: KeyOptions;
+  readonly cache?: CacheOptions;
+  readonly lock?: LockModuleOptions;
+  readonly rateLimit?: RateLimitModuleOptions;
+  readonly collections?: CollectionsOptions;
+  readonly circuitBreaker?: CircuitBreakerModuleOptions;
+  readonly metrics?: MetricsOptions;
+  /** From which level on the module logs; `'debug'` shows hits and misses. @default 'log' */
+  readonly logLevel?: LogLevel;
+}
+
+export interface MetricsOptions {
+  /** Prometheus metrics, where `prom-client` is installed. @default true */
+  readonly enabled?: boolean;
+}
+
+const METRICS_DEFAULTS: Required<MetricsOptions> = { enabled: true };
+
+/** `CacheModuleOptions` with everything decided; durations in milliseconds, sizes in bytes. */
+export interface ResolvedModuleOptions {
+  /** `null`: memory mode. */
+  readonly redis: ResolvedRedisOptions | null;
+  readonly keys: ResolvedKeyOptions;
+  readonly cache: ResolvedCacheOptions;
+  readonly lock: ResolvedLockModuleOptions;
+  readonly rateLimit: ResolvedRateLimitModuleOptions;
+  readonly collections: ResolvedCollectionsOptions;
+  readonly circuitBreaker: ResolvedCircuitBreakerModuleOptions;
+  readonly metrics: Required<MetricsOptions>;
+  readonly admin: ResolvedAdminOptions;
+  readonly logLevel: LogLevel;
+}
+
+export interface ResolvedAdminOptions {
+  readonly enabled: boolean;
+  /** At least 16 characters; `null` when the admin API is off. */
+  readonly token: string | null;
+}
+
+/**
+ * Decides every option once: code wins over the environment, the environment over the defaults.
+ * @throws InvalidOptionsError naming everything that is wrong, in code and in the environment; it shows no secret
+ */
+export function resolveModuleOptions(
+  options: CacheModuleOptions = {},
+  environment: Environment = process.env,
+): ResolvedModuleOptions {
+  const faults: string[] = [];
+  const code = readOptions(options, CODE_RULES, faults);
+  const { values: env, nameOf } = readEnvironment(environment, ENVIRONMENT_RULES, faults);
+  const resolved: ResolvedModuleOptions = {
+    redis: resolveRedisOptions({ code: code.redis, environment: env.redis ?? {}, nameOf }, faults),
+    keys: withDefaults(KEY_DEFAULTS, env.keys, code.keys),
+    cache: withDefaults(CACHE_DEFAULTS, env.cache, code.cache),
+    lock: withDefaults(LOCK_DEFAULTS, env.lock, code.lock),
+    rateLimit: withDefaults(RATE_LIMIT_DEFAULTS, env.rateLimit, code.rateLimit),
+    collections: withDefaults(COLLECTIONS_DEFAULTS, env.collections, code.collections),
+    circuitBreaker: withDefaults(CIRCUIT_BREAKER_DEFAULTS, env.circuitBreaker, code.circuitBreaker),
+    metrics: withDefaults(METRICS_DEFAULTS, env.metrics, code.metrics),
+    admin: resolveAdmin(env.admin ?? {}, environment, faults),
+    logLevel: code.logLevel ?? env.logLevel ?? 'log',
+  };
+  if (faults.length > 0) throw new InvalidOptionsError('CacheModule cannot start with these options', faults);
+  return resolved;
+}
+
+function resolveAdmin(
+  { enabled = false, token = null }: Partial<ResolvedAdminOptions>,
+  environment: Environment,
+  faults: string[],
+): ResolvedAdminOptions {
+  if (enabled && !environment['CACHE_ADMIN_TOKEN']) {
+    faults.push('CACHE_ADMIN_TOKEN: must be at least 16 characters when CACHE_ADMIN_ENABLED is true; it is not set');
+  }
+  return hideSecrets({ enabled, token: enabled ? token : null }, 'token');
+}
