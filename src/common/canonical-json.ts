@@ -1,0 +1,139 @@
+import { types } from 'node:util';
+import { Descent, type Step } from './descent.ts';
+import { hidesState } from './hidden-state.ts';
+
+/**
+ * One text for values that are equal and different texts for values that are not, to make a key of arguments.
+ *
+ * JSON with sorted keys for what JSON can say; everything else is a bare word, which no string can be because strings
+ * are quoted: `undefined`, `NaN`, `5n`, `Date(0)`, `Map("a"=>1)`.
+ *
+ * Equal are: `{ a: undefined }` and `{}`, `0` and `-0`, Maps and Sets with the same content in another order, instances
+ * of a class and plain objects with the same fields.
+ * @throws SerializationError with the path of what has no such text: functions, symbols, streams and requests, cycles,
+ *   instances with state that cannot be seen
+ */
+export const canonicalJson = (value: unknown): string => new CanonicalWriter().value(value, '');
+
+class CanonicalWriter {
+  readonly #descent = new Descent('give a `key`');
+
+  value(value: unknown, step: Step): string {
+    switch (typeof value) {
+      case 'string':
+        return quote(value);
+      case 'number':
+      case 'boolean':
+      case 'undefined':
+        return String(value);
+      case 'bigint':
+        return `${value}n`;
+      case 'object':
+        return value === null ? 'null' : this.#object(value, step);
+      default:
+        return this.#descent.refuse(`is a ${typeof value}`, step);
+    }
+  }
+
+  #object(value: object, step: Step): string {
+    this.#descent.enter(value, step);
+    const text = this.#inside(value, step);
+    this.#descent.leave();
+    return text;
+  }
+
+  #inside(value: object, step: Step): string {
+    if (Array.isArray(value)) return `[${this.#items(value).join()}]`;
+    return isPlain(value) ? this.#fields(value) : this.#instance(value, step);
+  }
+
+  /** Told apart by name, because `instanceof` fails for objects of another realm (vm, worker, Jest). */
+  #instance(value: object, step: Step): string {
+    const name = Object.prototype.toString.call(value).slice('[object '.length, -1);
+    switch (name) {
+      case 'Date':
+        return `Date(${(value as Date).getTime()})`;
+      case 'URL':
+        return `URL(${quote((value as URL).href)})`;
+      case 'RegExp':
+        return `RegExp(${quote((value as RegExp).source)},${(value as RegExp).flags})`;
+      case 'Map':
+        return `Map(${this.#entries(value as Map<unknown, unknown>)})`;
+      case 'Set':
+        return `Set(${this.#members(value as Set<unknown>)})`;
+      case 'Error':
+        return this.#error(value as Error);
+      case 'Number':
+      case 'String':
+      case 'Boolean':
+      case 'BigInt':
+      case 'Symbol':
+        return this.value(value.valueOf(), step);
+      default:
+        return isBinary(value) ? `${value.constructor.name}(${base64(value)})` : this.#ownClass(value, name, step);
+    }
+  }
+
+  /** `toJSON` first: where there is one, it knows better than the fields what the object stands for. */
+  #ownClass(value: Instance, name: string, step: Step): string {
+    if (isLive(value)) this.#descent.refuse('is a stream, a request or another source of events', step);
+    const plain = typeof value.toJSON === 'function' ? value.toJSON(String(step)) : value;
+    if (plain !== value) return `JSON(${this.value(plain, step)})`;
+    if (hidesState(value)) this.#descent.refuse(`is a ${name} whose state cannot be seen`, step);
+    return this.#fields(value);
+  }
+
+  #items(items: readonly unknown[]): string[] {
+    return Array.from(items, (item, index) => this.value(item, index));
+  }
+
+  #members(set: ReadonlySet<unknown>): string {
+    return this.#items([...set])
+      .sort()
+      .join();
+  }
+
+  #entries(map: ReadonlyMap<unknown, unknown>): string {
+    const entries = Array.from(map, (entry) => this.#items(entry).join('=>'));
+    return entries.sort().join();
+  }
+
+  #error(error: Error): string {
+    return `Error(${quote(error.name)},${quote(error.message)},${this.#fields(error)})`;
+  }
+
+  #fields(fields: object): string {
+    const given = Object.entries(fields).filter(([, value]) => value !== undefined);
+    const texts = given.map(([key, value]) => `${quote(key)}:${this.value(value, key)}`);
+    return `{${texts.sort().join()}}`;
+  }
+}
+
+interface Instance {
+  readonly toJSON?: (key: string) => unknown;
+  readonly on?: unknown;
+  readonly getReader?: unknown;
+}
+
+/** Streams, sockets, requests and responses, of Node and of the web. */
+const isLive = ({ on, getReader }: Instance): boolean => typeof on === 'function' || typeof getReader === 'function';
+
+/** A plain object, of any realm. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+const isBinary = (value: object): value is ArrayBuffer | ArrayBufferView =>
+  ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value);
+
+const base64 = (value: ArrayBuffer | ArrayBufferView): string =>
+  (ArrayBuffer.isView(value)
+    ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    : Buffer.from(value)
+  ).toString('base64');
+
+/** `JSON.stringify` costs several times as much, and most arguments are plain ids. */
+const quote = (text: string): string => (UNREMARKABLE.test(text) ? `"${text}"` : JSON.stringify(text));
+
+const UNREMARKABLE = /^[\w .:@/-]*$/;
