@@ -19,7 +19,9 @@ local current = tonumber(text)
 local result = current + tonumber(arg[1])
 if math.abs(current) > SAFE or math.abs(result) > SAFE then return false end
 -- INCRBY, unlike SET, leaves the expiry alone.
-return redis.call('INCRBY', key, arg[1])
+redis.call('INCRBY', key, arg[1])
+-- As text: some clients read the last digits of large integers wrong.
+return string.format('%.0f', result)
 `,
-  reply: (raw) => raw as number | null,
+  reply: (raw) => (raw === null ? null : Number(raw)),
 });

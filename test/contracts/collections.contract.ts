@@ -6,11 +6,11 @@ import { KEY_DEFAULTS, KeySpace } from '../../src/common/keys.ts';
 /** A store under test, and the means to look at and change its keys as another program would. */
 export interface CollectionsSetup {
   readonly store: CollectionsStore;
-  readonly putText: (fullKey: string, text: string) => Promise<void>;
-  readonly setExpiry: (fullKey: string, seconds: number) => Promise<void>;
+  readonly putText: (fullKey: string, text: string) => Promise<unknown>;
+  readonly setExpiry: (fullKey: string, seconds: number) => Promise<unknown>;
   readonly hasExpiry: (fullKey: string) => Promise<boolean>;
   readonly exists: (fullKey: string) => Promise<boolean>;
-  readonly clear: () => Promise<void>;
+  readonly clear: () => Promise<unknown>;
   readonly close: () => Promise<void>;
 }
 

@@ -1,0 +1,158 @@
+import fc from 'fast-check';
+import { CollectionsService } from '../../src/collections/collections.service.ts';
+import { MemoryCollectionsStore } from '../../src/collections/memory-collections.store.ts';
+import { RedisCollectionsStore } from '../../src/collections/redis-collections.store.ts';
+import { bytesOfText } from '../../src/common/bounded-map.ts';
+import { isCacheInfrastructureError, isOutcomeUnknownError } from '../../src/common/errors.ts';
+import { KEY_DEFAULTS, KeySpace } from '../../src/common/keys.ts';
+import { MemoryKeyspace } from '../../src/common/memory-keyspace.ts';
+import { RedisConnection } from '../../src/redis/redis.connection.ts';
+import { REDIS_TIMEOUTS } from '../../src/redis/redis.options.ts';
+import { type CollectionsSetup, describeCollectionsContract } from '../contracts/collections.contract.ts';
+import { eventually } from '../support/eventually.ts';
+import { HOST } from '../support/free-ports.ts';
+import { ask, startCluster, startSingleNodeCluster, startStandalone, type TestServers } from '../support/servers.ts';
+
+/** A deadline that a busy machine keeps: what happens after it is the business of one test only. */
+const PATIENT_MS = 5_000;
+
+async function openMemory(): Promise<CollectionsSetup> {
+  const keyspace = new MemoryKeyspace<never>({ maxEntries: 10_000, maxBytes: 2 ** 26 });
+  return {
+    store: new MemoryCollectionsStore(keyspace),
+    putText: async (key, text) => keyspace.write(key, { type: 'text', text }, { bytes: bytesOfText(text) }),
+    setExpiry: async (key, seconds) => keyspace.setExpiry(key, Date.now() + seconds * 1_000),
+    hasExpiry: async (key) => keyspace.expiresAt(key) !== undefined,
+    exists: async (key) => keyspace.read(key) !== undefined,
+    clear: async () => keyspace.clear(),
+    close: async () => undefined,
+  };
+}
+
+async function connect(servers: TestServers, kind: 'standalone' | 'cluster', commandTimeoutMs = PATIENT_MS) {
+  const nodes = [{ host: HOST, port: servers.port }] as const;
+  const connection = new RedisConnection({ ...REDIS_TIMEOUTS, commandTimeoutMs, target: { kind, nodes } });
+  await connection.connect();
+  return connection;
+}
+
+const openServer = (start: () => Promise<TestServers>, kind: 'standalone' | 'cluster') => async () => {
+  const servers = await start();
+  const connection = await connect(servers, kind);
+  const { client } = connection;
+  const primaries = kind === 'cluster' ? servers.ports.slice(0, 3) : servers.ports;
+  const setup: CollectionsSetup = {
+    store: new RedisCollectionsStore(connection),
+    putText: (key, text) => client.set(key, text),
+    setExpiry: (key, seconds) => client.expire(key, seconds),
+    hasExpiry: async (key) => (await client.ttl(key)) > 0,
+    exists: async (key) => (await client.exists(key)) === 1,
+    clear: () => Promise.all(primaries.map((port) => ask(port, 'FLUSHALL'))),
+    close: async () => {
+      await connection.close();
+      await servers.stop();
+    },
+  };
+  return setup;
+};
+
+describeCollectionsContract('memory', openMemory);
+describeCollectionsContract('server', openServer(startStandalone, 'standalone'));
+describeCollectionsContract('server that refuses several keys', openServer(startSingleNodeCluster, 'standalone'));
+describeCollectionsContract('cluster', openServer(startCluster, 'cluster'));
+
+const keys = new KeySpace(KEY_DEFAULTS);
+const key = fc.constantFrom('a', 'b', '__proto__');
+const text = fc.constantFrom<unknown>(
+  '',
+  'a',
+  'b',
+  'ж',
+  '__proto__',
+  'constructor',
+  0,
+  1,
+  -2.5,
+  '7',
+  NaN,
+  undefined,
+  {},
+);
+const position = fc.integer({ min: -6, max: 6 });
+const amount = fc.oneof(
+  fc.integer({ min: -5, max: 5 }),
+  fc.constantFrom(Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, 2 ** 53, 0.5),
+);
+
+/** Any call of the service, wrong ones too. */
+const call = fc.oneof(
+  fc.tuple(fc.constantFrom('sadd', 'srem', 'hdel', 'lpush', 'rpush'), key, text, text),
+  fc.tuple(fc.constantFrom('sadd', 'srem', 'sismember', 'hget', 'hdel', 'lpush', 'rpush'), key, text),
+  fc.tuple(fc.constantFrom('smembers', 'scard', 'hgetall', 'lpop', 'rpop', 'incr', 'decr', 'sadd', 'rpush'), key),
+  fc.tuple(fc.constant('hset'), key, text, text),
+  fc.tuple(fc.constant('lrange'), key, position, position),
+  fc.tuple(fc.constant('incrby'), key, amount),
+);
+
+/** What came back, or the code of what was thrown; the members of a set have no order. */
+async function outcomeOf(collections: CollectionsService, [name, ...args]: readonly unknown[]): Promise<unknown> {
+  const methods = collections as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+  try {
+    const result = await methods[name as string]!(...args);
+    return name === 'smembers' ? (result as string[]).sort() : result;
+  } catch (error) {
+    return isCacheInfrastructureError(error) ? error.code : error;
+  }
+}
+
+describe('collections in memory and on a server', () => {
+  let memory: CollectionsSetup;
+  let server: CollectionsSetup;
+
+  beforeAll(async () => {
+    [memory, server] = await Promise.all([openMemory(), openServer(startStandalone, 'standalone')()]);
+  });
+  afterAll(() => Promise.all([memory.close(), server.close()]));
+
+  it('give the same answers and the same errors to the same calls', async () => {
+    const here = new CollectionsService(keys, memory.store);
+    const there = new CollectionsService(keys, server.store);
+    await fc.assert(
+      fc.asyncProperty(fc.array(call, { maxLength: 60, size: 'max' }), async (calls) => {
+        await Promise.all([memory.clear(), server.clear()]);
+        for (const each of calls) {
+          expect([each, await outcomeOf(here, each)]).toStrictEqual([each, await outcomeOf(there, each)]);
+        }
+        for (const name of ['a', 'b', '__proto__']) {
+          expect(await memory.exists(keys.full(name))).toBe(await server.exists(keys.full(name)));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('a counter on a server that does not answer', () => {
+  let servers: TestServers;
+  let connection: RedisConnection;
+
+  beforeAll(async () => {
+    servers = await startStandalone();
+    connection = await connect(servers, 'standalone', REDIS_TIMEOUTS.commandTimeoutMs);
+  });
+  afterAll(async () => {
+    await connection.close();
+    await servers.stop();
+  });
+
+  it('rejects as unknown, and is counted at most once', async () => {
+    const collections = new CollectionsService(keys, new RedisCollectionsStore(connection));
+    expect(await collections.incrby('c', 10)).toBe(10);
+    servers.pause();
+    const refusal = await collections.incr('c').catch((error: unknown) => error);
+    servers.resume();
+    expect(isOutcomeUnknownError(refusal)).toBe(true);
+    expect([10, 11]).toContain(await eventually(() => collections.incrby('c', 0)));
+    expect([110, 111]).toContain(await collections.incrby('c', 100));
+  });
+});
