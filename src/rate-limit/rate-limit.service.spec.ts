@@ -1,0 +1,203 @@
+import {
+  InvalidKeyError,
+  InvalidOptionsError,
+  InvalidTtlError,
+  OutcomeUnknownError,
+  StoreUnavailableError,
+} from '../common/errors.ts';
+import { KEY_DEFAULTS, KeySpace } from '../common/keys.ts';
+import { MemoryRateLimitStore } from './memory-rate-limit.store.ts';
+import type { RateLimitStore } from './rate-limit-store.interface.ts';
+import { isRateLimitExceededError, RateLimitExceededError } from './rate-limit.errors.ts';
+import type { RateLimitPolicy } from './rate-limit.policy.ts';
+import { RateLimitService } from './rate-limit.service.ts';
+
+const keys = new KeySpace(KEY_DEFAULTS);
+const otp = { name: 'otp', limit: 3, window: '1m' } as const;
+
+/** A working store that fails every call while `failure` is set. */
+class FaultyRateLimitStore implements RateLimitStore {
+  failure: Error | undefined;
+  readonly keys: string[] = [];
+  readonly #inner = new MemoryRateLimitStore();
+
+  consume: RateLimitStore['consume'] = (key, quota, cost) =>
+    this.#act(key, () => this.#inner.consume(key, quota, cost));
+  check: RateLimitStore['check'] = (key, quota) => this.#act(key, () => this.#inner.check(key, quota));
+  reset: RateLimitStore['reset'] = (key) => this.#act(key, () => this.#inner.reset(key));
+
+  async #act<T>(key: string, run: () => T): Promise<T> {
+    this.keys.push(key);
+    if (this.failure !== undefined) throw this.failure;
+    return run();
+  }
+}
+
+describe('RateLimitService', () => {
+  let store: FaultyRateLimitStore;
+  let limits: RateLimitService;
+
+  beforeEach(() => {
+    store = new FaultyRateLimitStore();
+    limits = new RateLimitService(store, keys);
+  });
+
+  async function countAdmitted(calls: number, policy: RateLimitPolicy = otp, subject = 'alice'): Promise<number> {
+    let admitted = 0;
+    for (let i = 0; i < calls; i++) admitted += Number((await limits.consume(policy, subject)).allowed);
+    return admitted;
+  }
+
+  it('decides, and says why', async () => {
+    expect(await limits.consume(otp, 'alice', { cost: 2 })).toEqual({
+      allowed: true,
+      limit: 3,
+      remaining: 1,
+      resetMs: expect.any(Number) as number,
+      retryAfterMs: 0,
+      policy: 'otp',
+      violated: [],
+      degraded: false,
+    });
+    const refused = await limits.consume(otp, 'alice', { cost: 2 });
+    expect(refused).toMatchObject({ allowed: false, limit: 3, remaining: 1, policy: 'otp', violated: ['otp'] });
+    expect(refused.retryAfterMs).toBeGreaterThan(55_000);
+  });
+
+  it('looks without spending, and forgets', async () => {
+    await countAdmitted(3);
+    expect(await limits.check(otp, 'alice')).toMatchObject({ allowed: false, remaining: 0, violated: ['otp'] });
+    await limits.reset(otp, 'alice');
+    expect(await limits.check(otp, 'alice')).toMatchObject({ allowed: true, remaining: 3, violated: [] });
+  });
+
+  it('counts subjects, policies and windows apart', async () => {
+    expect(await countAdmitted(5)).toBe(3);
+    expect(await countAdmitted(5, otp, 'bob')).toBe(3);
+    expect(await countAdmitted(5, { ...otp, name: 'login' })).toBe(3);
+    expect(await countAdmitted(5, { ...otp, window: '1h' })).toBe(3);
+  });
+
+  it('does not mistake a part of the name for a part of the subject', async () => {
+    const pairs = [
+      ['a', '60000:b'],
+      ['a:60000', 'b'],
+      ['a%3A60000', 'b'],
+      ['a', 'b'],
+    ] as const;
+    for (const [name, subject] of pairs) expect(await countAdmitted(5, { ...otp, name }, subject)).toBe(3);
+    expect(new Set(store.keys).size).toBe(pairs.length);
+  });
+
+  it('keeps the keys of long subjects short and distinct', async () => {
+    expect(await countAdmitted(5, otp, 'x'.repeat(10_000))).toBe(3);
+    expect(await countAdmitted(5, otp, `${'x'.repeat(10_000)}y`)).toBe(3);
+    expect(Math.max(...store.keys.map((key) => key.length))).toBeLessThan(300);
+  });
+
+  it('answers the plain question with yes or no', async () => {
+    const answers = [];
+    for (let i = 0; i < 4; i++) answers.push(await limits.checkRateLimit('otp:alice', 3, 60));
+    expect(answers).toEqual([true, true, true, false]);
+    expect(await limits.checkRateLimit('otp:bob', 3, '1m')).toBe(true);
+  });
+
+  describe('without the server', () => {
+    const outages = [
+      ['refuses connections', new StoreUnavailableError('x', 'not connected')],
+      ['does not answer', new OutcomeUnknownError('x', 'no answer')],
+    ] as const;
+
+    it.each(outages)('counts in this process when the server %s', async (_, failure) => {
+      store.failure = failure;
+      expect(await limits.consume(otp, 'alice')).toMatchObject({ allowed: true, remaining: 2, degraded: true });
+      expect(await countAdmitted(5)).toBe(2);
+      expect(await limits.check(otp, 'alice')).toMatchObject({ allowed: false, degraded: true, violated: ['otp'] });
+    });
+
+    it.each(outages)('refuses with 503 under `reject` when the server %s', async (_, failure) => {
+      store.failure = failure;
+      const policy = { ...otp, onOutage: 'reject' } as const;
+      await expect(limits.consume(policy, 'alice')).rejects.toThrow(StoreUnavailableError);
+      await expect(limits.check(policy, 'alice')).rejects.toThrow(StoreUnavailableError);
+    });
+
+    it.each(outages)('admits everything under `allow` when the server %s', async (_, failure) => {
+      store.failure = failure;
+      expect(await countAdmitted(10, { ...otp, onOutage: 'allow' })).toBe(10);
+      const decision = await limits.consume({ ...otp, onOutage: 'allow' }, 'alice');
+      expect(decision).toMatchObject({ allowed: true, degraded: true });
+    });
+
+    it('follows the module where the policy says nothing', async () => {
+      const strict = new RateLimitService(store, keys, { onOutage: 'reject' });
+      store.failure = new StoreUnavailableError('x', 'not connected');
+      await expect(strict.consume(otp, 'alice')).rejects.toThrow(StoreUnavailableError);
+      await expect(strict.checkRateLimit('alice', 3, 60)).rejects.toThrow(StoreUnavailableError);
+      expect(await strict.consume({ ...otp, onOutage: 'local' }, 'alice')).toMatchObject({ degraded: true });
+    });
+
+    it('goes back to the server as soon as it answers', async () => {
+      store.failure = new StoreUnavailableError('x', 'not connected');
+      await countAdmitted(5);
+      store.failure = undefined;
+      expect(await limits.consume(otp, 'alice')).toMatchObject({ allowed: true, degraded: false });
+    });
+
+    it('passes other failures on', async () => {
+      store.failure = new Error('bug');
+      await expect(limits.consume(otp, 'alice')).rejects.toBe(store.failure);
+    });
+  });
+
+  describe('wrong input', () => {
+    afterEach(() => {
+      if (store.keys.length > 0) throw new Error('the server was asked');
+    });
+
+    it.each(['', '  ', undefined, null, 42, {}])('refuses the subject %j', async (subject) => {
+      await expect(limits.consume(otp, subject as string)).rejects.toThrow(InvalidKeyError);
+      await expect(limits.check(otp, subject as string)).rejects.toThrow(InvalidKeyError);
+      await expect(limits.reset(otp, subject as string)).rejects.toThrow(InvalidKeyError);
+      await expect(limits.checkRateLimit(subject as string, 1, 60)).rejects.toThrow(InvalidKeyError);
+    });
+
+    it.each([0, -1, 1.5, NaN, Infinity, 2 ** 53, '20', null, undefined])('refuses the limit %j', async (limit) => {
+      await expect(limits.consume({ ...otp, limit: limit as number }, 'alice')).rejects.toThrow(InvalidOptionsError);
+      await expect(limits.checkRateLimit('alice', limit as number, 60)).rejects.toThrow(InvalidOptionsError);
+    });
+
+    it.each(['0s', '-1s', 'NaNs', '', 60, null, undefined])('refuses the window %j', async (window) => {
+      await expect(limits.consume({ ...otp, window: window as '1s' }, 'alice')).rejects.toThrow(InvalidOptionsError);
+    });
+
+    it.each([-1, NaN, Infinity, 2 ** 31 + 1, '60', null])('refuses the window of %j seconds', async (seconds) => {
+      await expect(limits.checkRateLimit('alice', 3, seconds as number)).rejects.toThrow(InvalidTtlError);
+    });
+
+    it('refuses a window of no time', async () => {
+      await expect(limits.checkRateLimit('alice', 3, 0)).rejects.toThrow(InvalidOptionsError);
+    });
+
+    it.each([0, -1, 0.5, NaN, Infinity, 4, 1e9, '1', null])('refuses the cost %j', async (cost) => {
+      await expect(limits.consume(otp, 'alice', { cost: cost as number })).rejects.toThrow(InvalidOptionsError);
+    });
+
+    it('names every fault of a policy, and options it does not know', async () => {
+      const policy = { name: ' ', limit: 0, window: '1 hour', onOutage: 'maybe', shadow: true };
+      const failure = limits.consume(policy as unknown as RateLimitPolicy, 'alice');
+      for (const option of Object.keys(policy)) await expect(failure).rejects.toThrow(option);
+      await expect(limits.consume({} as RateLimitPolicy, 'alice')).rejects.toThrow(/name.*limit.*window/s);
+    });
+  });
+});
+
+describe('RateLimitExceededError', () => {
+  it('is a 429 that says when to retry and which policies refused', () => {
+    const error = new RateLimitExceededError(1_500, ['otp']);
+    expect(error.getStatus()).toBe(429);
+    expect(error).toMatchObject({ code: 'KEEP_RATE_LIMIT_EXCEEDED', retryAfterMs: 1_500, violated: ['otp'] });
+    expect(isRateLimitExceededError(error)).toBe(true);
+    expect(isRateLimitExceededError(new Error('x'))).toBe(false);
+  });
+});
