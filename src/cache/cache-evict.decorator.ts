@@ -14,6 +14,7 @@ import { CacheService } from './cache.service.ts';
 import type { ResultOf } from './cacheable.decorator.ts';
 import { type CallNames, callNamesOf } from './call-names.ts';
 import { currentRequest } from './current-request.ts';
+import { needsRequest } from './request-placeholders.ts';
 
 /** What a call of the method removes: templates as in `@Cacheable`, also with `{result.id}`, or functions. */
 interface EvictTargets<F> {
@@ -80,10 +81,14 @@ export function CacheEvict<M extends AsyncMethod>(options: CacheEvictOptions<M>)
   return (prototype, property, descriptor) => {
     const declaration = declarationOf(prototype, property, descriptor);
     const operation = operationOf(options, declaration);
-    wrapMethod<CacheService>(prototype, property, descriptor, {
+    const method = wrapMethod<CacheService>(prototype, property, descriptor, {
       token: CacheService,
       around: (invocation) => (operation.isBefore ? evictAndRun : runAndEvict)(operation, invocation),
     });
+    needsRequest(
+      method,
+      operation.targets.flatMap(({ names }) => names.templates),
+    );
   };
 }
 

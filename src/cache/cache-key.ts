@@ -70,7 +70,7 @@ export class MethodTemplate {
   fill(context: KeyContext): string {
     return this.#template.fill(
       (root) => this.#rootIn(context, root),
-      (placeholder, found) => this.#unresolved(placeholder, found),
+      (placeholder, found) => this.#unresolved(placeholder, found, context.request !== undefined),
     );
   }
 
@@ -80,9 +80,9 @@ export class MethodTemplate {
     return origin?.kind === 'request' ? request?.[origin.part] : result;
   }
 
-  #unresolved({ root, path }: Placeholder, found: string): never {
+  #unresolved({ root, path }: Placeholder, found: string, isRequest: boolean): never {
     const isInput = this.#origins.get(root)?.kind === 'request' && root !== 'user' && root !== 'ip';
-    if (isInput) throw new BadRequestException(`${path} is required`);
+    if (isInput && isRequest) throw new BadRequestException(`${path} is required`);
     return fail(this.subject, `{${path}} of '${this.source}' is ${found}`);
   }
 }
@@ -152,7 +152,7 @@ function jsonOf(args: readonly unknown[], { name }: Declaration): string {
     return withoutBraces(canonicalJson(args));
   } catch (error) {
     if (!isSerializationError(error)) throw error;
-    return fail(name, `its arguments do not make a key, so it needs a \`key\` of its own: ${error.message}`);
+    return fail(name, `the arguments make no key: ${error.message}`);
   }
 }
 

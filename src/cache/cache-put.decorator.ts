@@ -14,6 +14,7 @@ import type { CacheableOptions } from './cacheable.decorator.ts';
 import { type CallNames, callNamesOf } from './call-names.ts';
 import { currentRequest } from './current-request.ts';
 import type { SetOptions } from './get-or-set.options.ts';
+import { needsRequest } from './request-placeholders.ts';
 
 /** Under which key the result of a method is stored, and for how long. */
 export type CachePutOptions<M extends AsyncMethod = AsyncMethod> = Omit<SetOptions, 'tags'> &
@@ -43,10 +44,11 @@ export function CachePut<M extends AsyncMethod>(options: CachePutOptions<M>): As
   return (prototype, property, descriptor) => {
     const declaration = declarationOf(prototype, property, descriptor);
     const operation = operationOf(options, declaration);
-    wrapMethod<CacheService>(prototype, property, descriptor, {
+    const method = wrapMethod<CacheService>(prototype, property, descriptor, {
       token: CacheService,
       around: (invocation) => runAndPut(operation, invocation),
     });
+    needsRequest(method, [operation.key.template, ...(operation.tags?.templates ?? [])]);
   };
 }
 

@@ -21,6 +21,7 @@ import type { FactoryContext } from './cache-factory.ts';
 import { type CallFunction, type KeyContext, type KeySource, keySourceOf } from './cache-key.ts';
 import { CacheService } from './cache.service.ts';
 import { type CallNames, callNamesOf } from './call-names.ts';
+import { needsRequest } from './request-placeholders.ts';
 import type { GetOrSetOptions } from './get-or-set.options.ts';
 
 export type ResultOf<M extends AsyncMethod> = Awaited<ReturnType<M>>;
@@ -81,6 +82,7 @@ export function Cacheable<M extends AsyncMethod>(
       delegated: isRoute,
     });
     Reflect.defineMetadata(OPERATION, operation, method);
+    needsRequest(method, [operation.key.template, ...(operation.tags?.templates ?? [])]);
   };
 }
 

@@ -8,6 +8,7 @@ export interface CallNames {
   readonly needResult: boolean;
   /** The names themselves, where every call has the same. */
   readonly fixed: readonly string[] | undefined;
+  readonly isFunction: boolean;
   /** None where a function makes the names. */
   readonly templates: readonly MethodTemplate[];
   /** @throws what `MethodTemplate.fill` throws, and InvalidOptionsError when a function returns no texts */
@@ -30,6 +31,7 @@ export function callNamesOf(
   return {
     needResult: templates.some((template) => template.from('result').length > 0),
     fixed: templates.some((template) => template.hasPlaceholders) ? undefined : listOf(given),
+    isFunction: false,
     templates,
     of: (context) => templates.map((template) => template.fill(context)),
   };
@@ -41,7 +43,7 @@ function namesByFunction(make: CallFunction<unknown>, subject: string, needResul
     if (names.every(isText)) return names;
     throw new InvalidOptionsError(subject, ['the function must return texts that are not blank']);
   };
-  return { needResult, fixed: undefined, templates: [], of };
+  return { needResult, fixed: undefined, isFunction: true, templates: [], of };
 }
 
 const listOf = <T>(given: T | readonly T[]): readonly T[] => (Array.isArray(given) ? (given as T[]) : [given as T]);

@@ -7,5 +7,5 @@ export type RequestData = Readonly<Partial<Record<(typeof PARTS)[number], unknow
 
 export const isRequestPart = (name: string): name is keyof RequestData => (PARTS as readonly string[]).includes(name);
 
-/** The request whose route handler runs, for `@CacheEvict` and `@CachePut` on routes. */
+/** The request whose route handler runs, for the decorators that do their work around the method. */
 export const currentRequest = new AsyncLocalStorage<RequestData>();

@@ -115,6 +115,9 @@ export function fillReservations(instance: object, resolve: (token: InjectionTok
   }
 }
 
+/** Whether methods of the class, or of one it extends, are decorated. */
+export const hasWrappedMethods = (prototype: object): boolean => reservationsOf(prototype).length > 0;
+
 const reservationsOf = (target: object): readonly Reservation[] =>
   (Reflect.getMetadata(RESERVATIONS, target) ?? []) as readonly Reservation[];
 
