@@ -2,7 +2,7 @@
 export function nearest(name: string, candidates: readonly string[]): string | undefined {
   const [best] = candidates
     .map((candidate) => ({ candidate, distance: distanceTo(name, candidate) }))
-    .filter(({ distance }) => distance <= Math.max(1, name.length / 3))
+    .filter(({ distance }) => distance <= Math.min(2, name.length / 2))
     .sort((a, b) => a.distance - b.distance);
   return best?.candidate;
 }
