@@ -66,7 +66,6 @@ const EXCLUSIVE = [
   ['host', 'sentinels'],
   ['port', 'cluster.nodes'],
   ['port', 'sentinels'],
-  ['cluster.nodes', 'sentinels'],
 ] as const;
 
 function contradictions(values: RedisValues, nameOf: NameOf): string[] {
