@@ -80,13 +80,18 @@ class KeyForm {
   }
 
   build(values: KeyValues): string {
-    return this.#fill((name) => this.#encode(values[name], name));
+    let key = this.#literals[0] ?? '';
+    for (const [index, name] of this.#names.entries()) {
+      key += this.#encode(values[name], name) + (this.#literals[index + 1] ?? '');
+    }
+    return key;
   }
 
   pattern(values: KeyValues): string {
-    // A parameter that is there but undefined is somebody's missing id: it must not become "any".
-    const part = (name: string) => (Object.hasOwn(values, name) ? this.#encode(values[name], name) : '*');
-    return this.#fill(part, escapeGlob);
+    // A parameter that is given as undefined is somebody's missing id: it must not become "any".
+    const parts = this.#names.map((name) => (Object.hasOwn(values, name) ? this.#encode(values[name], name) : '*'));
+    const [first = '', ...rest] = this.#literals.map(escapeGlob);
+    return first + rest.map((literal, index) => (parts[index] ?? '') + literal).join('');
   }
 
   parse(key: string): Record<string, string> | undefined {
@@ -95,11 +100,6 @@ class KeyForm {
     const values = Object.fromEntries(this.#names.map((name, index) => [name, decodeKeyPart(match[index + 1] ?? '')]));
     // Building it again tells whether this is how we write it, also when a name stands twice in the template.
     return this.build(values) === key ? values : undefined;
-  }
-
-  #fill(partOf: (name: string) => string, literal = (text: string) => text): string {
-    const [first = '', ...rest] = this.#literals.map(literal);
-    return first + this.#names.map((name, index) => partOf(name) + (rest[index] ?? '')).join('');
   }
 
   #encode(value: unknown, name: string): string {

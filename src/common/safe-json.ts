@@ -11,8 +11,11 @@ const SUSPECT = /__proto__|"prototype"|\\u00[567]/;
 export function parseJson(text: string): unknown {
   // A reviver would make every parse three to five times slower.
   const value: unknown = JSON.parse(text);
-  return SUSPECT.test(text) ? withoutPrototypeKeys(value) : value;
+  return isSuspect(text) ? withoutPrototypeKeys(value) : value;
 }
+
+/** Asks cheaply first: the regular expression alone would cost a tenth of the parse. */
+const isSuspect = (text: string): boolean => (text.includes('proto') || text.includes('\\u00')) && SUSPECT.test(text);
 
 /** Goes through the value without recursion, because it may come from somebody else and be deep. */
 function withoutPrototypeKeys(root: unknown): unknown {
