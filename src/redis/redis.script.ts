@@ -43,7 +43,10 @@ for i = 1, #KEYS do
   local arg = {}
   for j = 1, arity do arg[j] = ARGV[(i - 1) * arity + j] end
   local ok, reply = pcall(item, KEYS[i], arg)
-  if ok then replies[i] = reply
+  if ok then
+    -- A nil would end the array there, and every later key would lose its reply.
+    if reply == nil then reply = false end
+    replies[i] = reply
   elseif type(reply) == 'table' then replies[i] = reply
   else replies[i] = { err = tostring(reply) } end
 end

@@ -1,0 +1,63 @@
+import {
+  isCacheInfrastructureError,
+  OutcomeUnknownError,
+  StoreUnavailableError,
+  WrongTypeError,
+} from '../common/errors.ts';
+
+/** What ioredis says about a command that it has not sent. */
+const NOT_SENT = 'enableOfflineQueue options is false';
+const WRONG_TYPE = /^ERR .*\b(is not an integer|is not a valid float|would overflow|would produce NaN)/;
+/** Servers before 7 put the line of the script in front of the error that a command inside it raised. */
+const SCRIPT_POSITION = /^@?user_script: ?\d+: /;
+
+/**
+ * What a failed command means to its caller: the only place that decides it.
+ *
+ * The errors of ioredis carry the command with all its arguments, passwords and values among them. So nothing of them
+ * is passed on but the first word of the server's answer, not even as the cause.
+ */
+export function failureOf(operation: string, error: unknown): Error {
+  if (isCacheInfrastructureError(error) || isProgrammingError(error)) return error;
+  if (isWrongType(error)) return new WrongTypeError(`${operation}: the key holds another kind of data`);
+  const code = replyCodeOf(error);
+  if (code !== undefined) return new StoreUnavailableError(operation, `the server answered ${code}`);
+  if (isNotSent(error)) return new StoreUnavailableError(operation, 'the server is not connected');
+  return new OutcomeUnknownError(operation, reasonOf(error));
+}
+
+/** First word of an error that the server answered, such as `NOSCRIPT`; undefined when it did not answer at all. */
+export function replyCodeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined;
+  const [code] = /^[A-Z][A-Z0-9]*\b/.exec(messageOf(error)) ?? ['an error'];
+  return code;
+}
+
+/** Why a connection failed, in words that hold neither user nor password. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'connection lost';
+  const code = replyCodeOf(error);
+  if (code !== undefined) return `the server answered ${code}`;
+  // A cluster that reached none of its nodes keeps what went wrong with the last one.
+  if ('lastNodeError' in error) return reasonOf(error.lastNodeError);
+  if (/timed out|Socket timeout/.test(error.message)) return 'no answer in time';
+  return systemCodeOf(error) ?? 'connection lost';
+}
+
+function systemCodeOf(error: Error): string | undefined {
+  const { code } = error as NodeJS.ErrnoException;
+  return typeof code === 'string' && /^[A-Z0-9_]+$/.test(code) ? code : undefined;
+}
+
+function isWrongType(error: unknown): boolean {
+  const code = replyCodeOf(error);
+  return code === 'WRONGTYPE' || (code === 'ERR' && WRONG_TYPE.test(messageOf(error as Error)));
+}
+
+const messageOf = (error: Error): string => error.message.replace(SCRIPT_POSITION, '');
+
+const isNotSent = (error: unknown): boolean => error instanceof Error && error.message.endsWith(NOT_SENT);
+
+/** A mistake in our own code is neither an outage nor an unknown outcome, and must stay visible. */
+const isProgrammingError = (error: unknown): error is Error =>
+  error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
