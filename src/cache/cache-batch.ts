@@ -54,7 +54,7 @@ export class BatchLoader<T> {
 /** One value to have in the cache before it is asked for. */
 export interface WarmEntry {
   readonly key: string;
-  readonly ttl?: number | Duration | GetOrSetOptions<never>;
+  readonly ttl?: number | Duration | GetOrSetOptions;
   readonly factory: () => unknown;
 }
 

@@ -50,7 +50,7 @@ export const optionsOf = <O extends object>(given: number | Duration | O): O | {
  * @throws InvalidOptionsError naming the method and everything that is wrong
  */
 export function checkOptions(
-  options: object,
+  options: unknown,
   rules: Section,
   decorator: string,
   { name }: Declaration,
@@ -58,8 +58,8 @@ export function checkOptions(
 ): void {
   const faults: string[] = [];
   readOptions(options, rules, faults);
-  const isEmpty =
-    needed.length > 0 && needed.every((option) => (options as Record<string, unknown>)[option] === undefined);
+  const given = options as Record<string, unknown> | null | undefined;
+  const isEmpty = needed.length > 0 && needed.every((option) => given?.[option] === undefined);
   if (isEmpty) faults.push(`${needed.join(', ')}: give at least one`);
   if (faults.length > 0) throw new InvalidOptionsError(`${name}: wrong options of @${decorator}`, faults);
 }

@@ -26,4 +26,9 @@ export class CacheFlights {
     this.reads.forgetAll();
     this.refreshes.forgetAll();
   }
+
+  /** Resolves when everything that is under way now has ended. */
+  async settled(): Promise<void> {
+    await Promise.all([this.reads.settled(), this.refreshes.settled()]);
+  }
 }

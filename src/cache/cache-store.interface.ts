@@ -40,6 +40,7 @@ export interface CacheStore {
   /** The clock that entries are stamped with, in milliseconds. */
   now(): number;
 
+  /** A key of another type is absent here; `describe` knows. */
   read(key: string): Promise<Found>;
   /** Current versions of tags and epochs; undefined for one that does not exist. */
   versions(keys: readonly string[]): Promise<readonly (string | undefined)[]>;

@@ -53,6 +53,14 @@ export function readNotice(payload: Buffer): Notice | undefined {
 const isTexts = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string');
 
+export interface CacheSyncParts {
+  readonly bus: MessageBus;
+  readonly channels: CacheChannels;
+  readonly flights: CacheFlights;
+  readonly waiters: CacheWaiters;
+  readonly notices: Notices;
+}
+
 /**
  * Hears what other processes did. A message can only make this process look again: nothing that is under way here may
  * be joined after an invalidation elsewhere, and whoever waits for a key is woken.
@@ -60,18 +68,13 @@ const isTexts = (value: unknown): value is readonly string[] =>
 export class CacheSync {
   private ends: (() => Promise<void>)[] = [];
 
-  constructor(
-    private readonly bus: MessageBus,
-    private readonly channels: CacheChannels,
-    private readonly flights: CacheFlights,
-    private readonly waiters: CacheWaiters,
-    private readonly notices: Notices,
-  ) {}
+  constructor(private readonly parts: CacheSyncParts) {}
 
   async start(): Promise<void> {
+    const { bus, channels } = this.parts;
     this.ends = await Promise.all([
-      this.bus.subscribe(this.channels.notice, (payload) => this.heed(payload)),
-      this.bus.subscribe(this.channels.wake, (payload) => this.wake(payload)),
+      bus.subscribe(channels.notice, (payload) => this.heed(payload)),
+      bus.subscribe(channels.wake, (payload) => this.wake(payload)),
     ]);
   }
 
@@ -81,17 +84,18 @@ export class CacheSync {
   }
 
   private heed(payload: Buffer): void {
+    const { flights, waiters, notices } = this.parts;
     const notice = readNotice(payload);
-    if (notice === undefined || notice.from === this.notices.from) return;
+    if (notice === undefined || notice.from === notices.from) return;
     if ('keys' in notice) {
-      this.flights.forget(notice.keys);
-      for (const key of notice.keys) this.waiters.wake(key);
+      flights.forget(notice.keys);
+      for (const key of notice.keys) waiters.wake(key);
     } else if ('pattern' in notice) {
       const matches = globMatcher(notice.pattern);
-      this.flights.forgetMatching(matches);
-      this.waiters.wakeMatching(matches);
+      flights.forgetMatching(matches);
+      waiters.wakeMatching(matches);
     } else {
-      this.flights.forgetAll();
+      flights.forgetAll();
     }
   }
 
@@ -100,7 +104,7 @@ export class CacheSync {
     const keyEnd = LENGTH_DIGITS + Number(payload.toString('latin1', 0, LENGTH_DIGITS));
     if (!(keyEnd <= payload.length)) return;
     const found = decodeEntry(payload.subarray(keyEnd));
-    this.waiters.wake(
+    this.parts.waiters.wake(
       payload.toString('utf8', LENGTH_DIGITS, keyEnd),
       found.kind === 'entry' ? found.entry : undefined,
     );

@@ -1,3 +1,4 @@
+import { Injectable } from '@nestjs/common';
 import { within } from '../common/within.ts';
 import type { CacheEntry } from './cache-entry.ts';
 
@@ -14,6 +15,7 @@ export interface Waiter {
 }
 
 /** Those in this process who wait for keys that other processes compute: at most one per key and flight. */
+@Injectable()
 export class CacheWaiters {
   private readonly waiting = new Map<string, Set<(wake: Wake) => void>>();
 

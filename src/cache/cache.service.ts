@@ -11,14 +11,12 @@ import type { MessageCallback, PubSub } from '../message-bus/pub-sub.ts';
 import type { RateLimitService } from '../rate-limit/rate-limit.service.ts';
 import type { RedisClient, RedisConnection } from '../redis/redis.connection.ts';
 import { BatchLoader, chunksOf, eachOf, type Loaded, type WarmEntry, type WarmReport } from './cache-batch.ts';
+import type { CacheEngine } from './cache-engine.ts';
 import type { Factory } from './cache-factory.ts';
-import type { CacheMetrics, CacheMetricsSnapshot } from './cache-metrics.ts';
-import type { CacheReader, Look } from './cache-reader.ts';
-import type { CacheStack } from './cache-stack.ts';
-import type { CacheStats, StatsReader } from './cache-stats.ts';
-import type { CacheStore } from './cache-store.interface.ts';
+import type { CacheMetricsSnapshot } from './cache-metrics.ts';
+import type { Look } from './cache-reader.ts';
+import type { CacheStats, LocalStats, StatsSource } from './cache-stats.ts';
 import { epochStamp, tagStamp } from './cache-tags.ts';
-import type { CacheWriter } from './cache-writer.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
 import {
   checkedTags,
@@ -30,15 +28,11 @@ import {
 
 /** Everything the service hands its calls on to. */
 export interface CacheParts {
+  readonly engine: CacheEngine;
   readonly options: ResolvedCacheOptions;
   readonly keys: KeySpace;
   readonly separator: string;
-  readonly store: CacheStore;
-  readonly stack: CacheStack;
-  readonly reader: CacheReader;
-  readonly writer: CacheWriter;
-  readonly metrics: CacheMetrics;
-  readonly stats: StatsReader;
+  readonly stats: StatsSource;
   readonly collections: CollectionsService;
   readonly pubSub: PubSub;
   readonly locks: LockService;
@@ -86,10 +80,10 @@ export class CacheService {
     const fullKey = this.#full(key);
     const look = await this.#look<T>(fullKey);
     if (look?.seen.kind === 'fresh') {
-      this.#parts.metrics.hits++;
+      this.#parts.engine.metrics.hits++;
       return look.seen.copy.value;
     }
-    this.#parts.metrics.misses++;
+    this.#parts.engine.metrics.misses++;
     if (look?.seen.kind === 'missing' && look.seen.distrusted === undefined) await this.#assertNoCollection(fullKey);
     return undefined;
   }
@@ -110,12 +104,14 @@ export class CacheService {
    */
   async getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
     const order = this.#order(key, resolveReadOptions(ttl, this.#parts.options), factory);
-    return this.#isCached(order.key) ? this.#parts.stack.getOrSet(order) : this.#parts.stack.bypass(order);
+    return this.#isCached(order.key)
+      ? this.#parts.engine.stack.getOrSet(order)
+      : this.#parts.engine.stack.bypass(order);
   }
 
   async del(...keys: string[]): Promise<void> {
     const fullKeys = keys.map((key) => this.#full(key));
-    for (const chunk of chunksOf(fullKeys, this.#parts.options.batchSize)) await this.#parts.writer.del(chunk);
+    for (const chunk of chunksOf(fullKeys, this.#parts.options.batchSize)) await this.#parts.engine.writer.del(chunk);
   }
 
   async has(key: string): Promise<boolean> {
@@ -129,7 +125,7 @@ export class CacheService {
    */
   async delPattern(pattern: string): Promise<number> {
     validKey(pattern, 'pattern');
-    return this.#parts.writer.delPattern(this.#parts.keys.pattern(escapeGlob(this.#scope.prefix) + pattern));
+    return this.#parts.engine.writer.delPattern(this.#parts.keys.pattern(escapeGlob(this.#scope.prefix) + pattern));
   }
 
   /** Removes every value with one of these tags: one write per tag, however many values there are. */
@@ -144,14 +140,14 @@ export class CacheService {
 
   /** Removes everything under this application's prefix and version, or in this namespace; collections too. */
   async reset(): Promise<void> {
-    const { writer, keys } = this.#parts;
-    await writer.bump([this.#scope.epochs.at(-1) ?? epochStamp('')], 'delete');
-    await writer.delPattern(keys.pattern(escapeGlob(this.#scope.prefix) + '*'));
+    const { keys, engine } = this.#parts;
+    await engine.writer.bump([this.#scope.epochs.at(-1) ?? epochStamp('')], 'delete');
+    await engine.writer.delPattern(keys.pattern(escapeGlob(this.#scope.prefix) + '*'));
   }
 
   /** Whole seconds, -1 without expiry, -2 without key. */
   async ttl(key: string): Promise<number> {
-    const { store, reader } = this.#parts;
+    const { store, reader } = this.#parts.engine;
     const fullKey = this.#full(key);
     const { seen } = await reader.look(fullKey, this.#scope.epochs);
     if (seen.kind === 'stale' || (seen.kind === 'missing' && seen.distrusted !== undefined)) return -2;
@@ -165,7 +161,9 @@ export class CacheService {
     const fullKey = this.#full(key);
     const ttlMs = toMs(ttlSeconds, 's', 'ttlSeconds');
     if ((await this.ttl(key)) === -2) return false;
-    return ttlMs === 0 ? (await this.#parts.writer.del([fullKey])) === 1 : this.#parts.store.expire(fullKey, ttlMs);
+    return ttlMs === 0
+      ? (await this.#parts.engine.writer.del([fullKey])) === 1
+      : this.#parts.engine.store.expire(fullKey, ttlMs);
   }
 
   async getMany<T>(keys: string[]): Promise<(T | undefined)[]> {
@@ -181,7 +179,7 @@ export class CacheService {
     const options = resolveReadOptions(ttl, { ...this.#parts.options, jitter: 0 });
     const items = [...entries].map(([key, value]) => [this.#full(key), value] as const);
     for (const chunk of chunksOf(items, this.#parts.options.batchSize)) {
-      await this.#parts.writer.set(chunk, this.#stampNames(options), options);
+      await this.#parts.engine.writer.set(chunk, this.#stampNames(options), options);
     }
   }
 
@@ -208,7 +206,7 @@ export class CacheService {
         return [key, value] as const;
       }),
     );
-    return new Map(found.filter((pair): pair is readonly [string, T] => pair[1] !== undefined));
+    return new Map(found.flatMap(([key, value]) => (value === undefined ? [] : [[key, value as T] as const])));
   }
 
   /** Loads what is not there yet, before it is asked for. A factory that fails is in the report and stops nothing. */
@@ -344,15 +342,21 @@ export class CacheService {
   }
 
   getMetrics(): CacheMetricsSnapshot {
-    return this.#parts.metrics.snapshot();
+    return this.#parts.engine.metrics.snapshot();
   }
 
   resetMetrics(): void {
-    this.#parts.metrics.reset();
+    this.#parts.engine.metrics.reset();
   }
 
-  getStats(): Promise<CacheStats> {
-    return this.#parts.stats();
+  async getStats(): Promise<CacheStats> {
+    const { l1, ...state } = this.getLocalStats();
+    return { ...state, tiers: { l1, l2: await this.#parts.stats.server() } };
+  }
+
+  /** The part of `getStats` that needs no server. */
+  getLocalStats(): LocalStats {
+    return this.#parts.stats.local();
   }
 
   /** The key with the namespace before it. */
@@ -380,23 +384,23 @@ export class CacheService {
 
   async #bump(tags: readonly string[], mode: 'delete' | 'expire'): Promise<void> {
     const names = checkedTags(tags).map(tagStamp);
-    if (names.length > 0) await this.#parts.writer.bump(names, mode);
+    if (names.length > 0) await this.#parts.engine.writer.bump(names, mode);
   }
 
   /** Undefined when the server cannot be asked: a read does not fail because the cache does. */
   async #look<T>(fullKey: string): Promise<Look<T> | undefined> {
     try {
-      return await this.#parts.reader.look<T>(fullKey, this.#scope.epochs);
+      return await this.#parts.engine.reader.look<T>(fullKey, this.#scope.epochs);
     } catch (error) {
       if (!isStoreFailure(error)) throw error;
-      this.#parts.metrics.errors++;
+      this.#parts.engine.metrics.errors++;
       return undefined;
     }
   }
 
   /** Reads of one turn travel as one MGET, which says nothing about keys of other types. */
   async #assertNoCollection(fullKey: string): Promise<void> {
-    const { type } = await this.#parts.store.describe(fullKey);
+    const { type } = await this.#parts.engine.store.describe(fullKey);
     if (type !== 'none' && type !== 'string') throw new WrongTypeError(`The key holds a ${type}, not a value`);
   }
 }

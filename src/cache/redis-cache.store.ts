@@ -1,3 +1,4 @@
+import { isWrongTypeError } from '../common/errors.ts';
 import type { RedisConnection } from '../redis/redis.connection.ts';
 import { ABANDON, ACQUIRE, BUMP, CAPTURE, DESCRIBE, EXPIRE, FILL, REMOVE, RENEW, WRITE } from './cache.lua.ts';
 import { ABSENT, decodeEntry, encodeBody, type EntryDraft, type Found } from './cache-entry.ts';
@@ -24,8 +25,14 @@ export class RedisCacheStore implements CacheStore {
   }
 
   async read(key: string): Promise<Found> {
-    const raw = await this.connection.get(key);
-    return raw === null ? ABSENT : decodeEntry(raw);
+    try {
+      const raw = await this.connection.get(key);
+      return raw === null ? ABSENT : decodeEntry(raw);
+    } catch (error) {
+      // Read among others a key of another type is null, read alone it is an error: here it is the same.
+      if (isWrongTypeError(error)) return ABSENT;
+      throw error;
+    }
   }
 
   async versions(keys: readonly string[]): Promise<readonly (string | undefined)[]> {

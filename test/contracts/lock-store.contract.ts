@@ -7,7 +7,7 @@ export interface LockStoreSetup {
   /** Lets this much of the store's time pass. */
   readonly pass: (ms: number) => Promise<void>;
   /** Forgets everything, as a server does that fails over to an empty replica. */
-  readonly loseData: () => Promise<void>;
+  readonly loseData: () => Promise<unknown>;
   readonly close: () => Promise<void>;
 }
 

@@ -1,0 +1,103 @@
+import type { ResolvedModuleOptions } from './cache.module-options.ts';
+import type { CacheEntry } from './cache/cache-entry.ts';
+import type { StatsSource } from './cache/cache-stats.ts';
+import type { CacheStore } from './cache/cache-store.interface.ts';
+import type { CacheWaiters } from './cache/cache-waiters.ts';
+import { MemoryCacheStore } from './cache/memory-cache.store.ts';
+import { RedisCacheStore, type CacheChannels } from './cache/redis-cache.store.ts';
+import { ServerStatsSource } from './cache/server-stats.ts';
+import type { CollectionsStore } from './collections/collections-store.interface.ts';
+import { MemoryCollectionsStore } from './collections/memory-collections.store.ts';
+import { RedisCollectionsStore } from './collections/redis-collections.store.ts';
+import { systemClock } from './common/clock.ts';
+import type { KeySpace } from './common/keys.ts';
+import { LeveledLogger } from './common/leveled-logger.ts';
+import { MemoryKeyspace } from './common/memory-keyspace.ts';
+import type { LockStore } from './lock/lock-store.interface.ts';
+import { MemoryLockStore } from './lock/memory-lock.store.ts';
+import { RedisLockStore } from './lock/redis-lock.store.ts';
+import { MemoryMessageBus } from './message-bus/memory-message-bus.ts';
+import type { MessageBus } from './message-bus/message-bus.interface.ts';
+import { RedisMessageBus } from './message-bus/redis-message-bus.ts';
+import { MemoryRateLimitStore } from './rate-limit/memory-rate-limit.store.ts';
+import type { RateLimitStore } from './rate-limit/rate-limit-store.interface.ts';
+import { RedisRateLimitStore } from './rate-limit/redis-rate-limit.store.ts';
+import { RedisConnection } from './redis/redis.connection.ts';
+import type { ResolvedRedisOptions } from './redis/redis.options.ts';
+
+/** Where each capability keeps its data: one server, or this process. */
+export interface Backend {
+  readonly cache: CacheStore;
+  readonly collections: CollectionsStore;
+  readonly locks: LockStore;
+  readonly limits: RateLimitStore;
+  readonly bus: MessageBus;
+  readonly stats: StatsSource;
+  /** Undefined in memory mode. */
+  readonly connection: RedisConnection | undefined;
+  close(): Promise<void>;
+}
+
+export interface BackendOptions {
+  readonly options: ResolvedModuleOptions;
+  readonly waiters: CacheWaiters;
+  readonly channels: CacheChannels;
+}
+
+export const channelsOf = (keys: KeySpace): CacheChannels => ({
+  wake: keys.internal('wake'),
+  notice: keys.internal('notice'),
+});
+
+/** Opens what the options ask for. With a server that does not answer it goes on without, after the boot budget. */
+export async function openBackend(parts: BackendOptions): Promise<Backend> {
+  const { redis } = parts.options;
+  return redis === null ? openMemory(parts) : openServer(redis, parts);
+}
+
+function openMemory({ options, waiters }: BackendOptions): Backend {
+  const { maxEntries, maxBytes } = options.cache.l1;
+  const keyspace = new MemoryKeyspace<CacheEntry>({ maxEntries, maxBytes });
+  const bus = new MemoryMessageBus();
+  keyspace.startSweeping();
+  return {
+    cache: new MemoryCacheStore(keyspace, systemClock, (key) => waiters.wake(key)),
+    collections: new MemoryCollectionsStore(keyspace),
+    locks: new MemoryLockStore(),
+    limits: new MemoryRateLimitStore(),
+    bus,
+    connection: undefined,
+    stats: {
+      local: () => ({
+        mode: 'memory',
+        l1: { entries: keyspace.entries, bytes: keyspace.bytes },
+        journal: 0,
+        degradedSince: null,
+      }),
+      server: () => Promise.resolve(null),
+    },
+    async close() {
+      keyspace.stopSweeping();
+      await bus.close();
+    },
+  };
+}
+
+async function openServer(redis: ResolvedRedisOptions, { options, channels }: BackendOptions): Promise<Backend> {
+  const connection = new RedisConnection(redis, new LeveledLogger('CacheModule', options.logLevel));
+  await connection.connect();
+  const bus = new RedisMessageBus(connection);
+  return {
+    cache: new RedisCacheStore(connection, channels),
+    collections: new RedisCollectionsStore(connection),
+    locks: new RedisLockStore(connection),
+    limits: new RedisRateLimitStore(connection),
+    bus,
+    connection,
+    stats: new ServerStatsSource(connection),
+    async close() {
+      await bus.close();
+      await connection.close();
+    },
+  };
+}

@@ -1,0 +1,25 @@
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import type { Backend } from './cache.backends.ts';
+import type { CacheEngine } from './cache/cache-engine.ts';
+import type { CacheSync } from './cache/cache-sync.ts';
+import { within } from './common/within.ts';
+
+/** How long a shutdown waits for what is still being computed. */
+const DRAIN_MS = 5_000;
+
+/** Ends what the module has opened, in the order in which it is needed. */
+@Injectable()
+export class CacheLifecycle implements OnApplicationShutdown {
+  constructor(
+    private readonly backend: Backend,
+    private readonly engine: CacheEngine,
+    private readonly sync: CacheSync,
+  ) {}
+
+  /** Background refreshes may still store what they have, within a bound; then connections and timers end. */
+  async onApplicationShutdown(): Promise<void> {
+    await within(this.engine.flights.settled(), DRAIN_MS, undefined);
+    await this.sync.stop();
+    await this.backend.close();
+  }
+}

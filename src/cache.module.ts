@@ -1,0 +1,23 @@
+import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { ConfigurableModuleClass, type ASYNC_OPTIONS_TYPE } from './cache.module-definition.ts';
+import type { CacheModuleOptions } from './cache.module-options.ts';
+import { exported, providers } from './cache.providers.ts';
+
+/**
+ * Imported once, in the root module: every other module injects `CacheService` and the other services as they are.
+ * Wrong options stop the start with one error that names all of them.
+ *
+ * @publicApi
+ */
+@Global()
+@Module({ providers, exports: exported })
+export class CacheModule extends ConfigurableModuleClass {
+  /** Without options the environment decides: the server it names, or memory. */
+  static override forRoot(options: CacheModuleOptions = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    return super.forRootAsync(options);
+  }
+}

@@ -1,0 +1,139 @@
+import type { Provider } from '@nestjs/common';
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import { channelsOf, openBackend, type Backend } from './cache.backends.ts';
+import { CacheLifecycle } from './cache.lifecycle.ts';
+import { MODULE_OPTIONS_TOKEN } from './cache.module-definition.ts';
+import { resolveModuleOptions, type CacheModuleOptions, type ResolvedModuleOptions } from './cache.module-options.ts';
+import { CacheEngine } from './cache/cache-engine.ts';
+import { CacheSync } from './cache/cache-sync.ts';
+import { CacheWaiters } from './cache/cache-waiters.ts';
+import { CacheService } from './cache/cache.service.ts';
+import { CacheableExplorer } from './cache/cacheable.explorer.ts';
+import { KeyService } from './cache/key.service.ts';
+import { CollectionsService } from './collections/collections.service.ts';
+import { MemoryCollectionsStore } from './collections/memory-collections.store.ts';
+import { KeySpace } from './common/keys.ts';
+import { LeveledLogger } from './common/leveled-logger.ts';
+import { MemoryKeyspace } from './common/memory-keyspace.ts';
+import { RouteCacheInterceptor } from './http-cache/route-cache.interceptor.ts';
+import { LockService } from './lock/lock.service.ts';
+import { CacheMetricsExporter } from './metrics/cache-metrics.exporter.ts';
+import { PubSub } from './message-bus/pub-sub.ts';
+import { RateLimitService } from './rate-limit/rate-limit.service.ts';
+
+const OPTIONS = Symbol.for('nestjs-keep:resolved-options');
+const BACKEND = Symbol.for('nestjs-keep:backend');
+
+/** What other modules inject. */
+export const exported = [CacheService, KeyService, CollectionsService, LockService, RateLimitService];
+
+/** What is opened, from the options down to the services: one place picks server or memory for each capability. */
+export const providers: Provider[] = [
+  {
+    provide: OPTIONS,
+    inject: [MODULE_OPTIONS_TOKEN],
+    useFactory: (options: CacheModuleOptions) => resolveModuleOptions(options),
+  },
+  {
+    provide: KeySpace,
+    inject: [OPTIONS],
+    useFactory: ({ keys }: ResolvedModuleOptions) => new KeySpace(keys),
+  },
+  CacheWaiters,
+  {
+    provide: BACKEND,
+    inject: [OPTIONS, KeySpace, CacheWaiters],
+    useFactory: (options: ResolvedModuleOptions, keys: KeySpace, waiters: CacheWaiters) =>
+      openBackend({ options, waiters, channels: channelsOf(keys) }),
+  },
+  {
+    provide: CacheEngine,
+    inject: [BACKEND, CacheWaiters, KeySpace, OPTIONS],
+    useFactory: ({ cache }: Backend, waiters: CacheWaiters, keys: KeySpace, options: ResolvedModuleOptions) =>
+      new CacheEngine({ store: cache, waiters, keys, options: options.cache }),
+  },
+  {
+    provide: CacheSync,
+    inject: [BACKEND, KeySpace, CacheEngine, CacheWaiters],
+    useFactory: async ({ bus }: Backend, keys: KeySpace, { flights, notices }: CacheEngine, waiters: CacheWaiters) => {
+      const sync = new CacheSync({ bus, channels: channelsOf(keys), flights, waiters, notices });
+      await sync.start();
+      return sync;
+    },
+  },
+  {
+    provide: CacheLifecycle,
+    inject: [BACKEND, CacheEngine, CacheSync],
+    useFactory: (backend: Backend, engine: CacheEngine, sync: CacheSync) => new CacheLifecycle(backend, engine, sync),
+  },
+  {
+    provide: KeyService,
+    inject: [KeySpace, OPTIONS],
+    useFactory: (keys: KeySpace, options: ResolvedModuleOptions) => new KeyService(keys, options.keys),
+  },
+  {
+    provide: CollectionsService,
+    inject: [KeySpace, BACKEND, OPTIONS],
+    useFactory: (keys: KeySpace, { collections }: Backend, options: ResolvedModuleOptions) =>
+      new CollectionsService(keys, collections, localCollections(options)),
+  },
+  {
+    provide: LockService,
+    inject: [BACKEND, KeySpace, OPTIONS],
+    useFactory: ({ locks }: Backend, keys: KeySpace, { lock }: ResolvedModuleOptions) =>
+      new LockService(locks, keys, lock),
+  },
+  {
+    provide: RateLimitService,
+    inject: [BACKEND, KeySpace, OPTIONS],
+    useFactory: ({ limits }: Backend, keys: KeySpace, { rateLimit }: ResolvedModuleOptions) =>
+      new RateLimitService(limits, keys, rateLimit),
+  },
+  {
+    provide: PubSub,
+    inject: [BACKEND, KeySpace, OPTIONS],
+    useFactory: ({ bus }: Backend, keys: KeySpace, { logLevel }: ResolvedModuleOptions) =>
+      new PubSub(bus, keys, new LeveledLogger('PubSub', logLevel)),
+  },
+  {
+    provide: CacheService,
+    inject: [OPTIONS, CacheEngine, KeySpace, BACKEND, CollectionsService, PubSub, LockService, RateLimitService],
+    useFactory: (
+      options: ResolvedModuleOptions,
+      engine: CacheEngine,
+      keys: KeySpace,
+      { connection, stats }: Backend,
+      collections: CollectionsService,
+      pubSub: PubSub,
+      locks: LockService,
+      limits: RateLimitService,
+    ) => {
+      const { cache, keys: names } = options;
+      const services = { collections, pubSub, locks, limits };
+      return new CacheService({
+        ...services,
+        engine,
+        options: cache,
+        keys,
+        separator: names.separator,
+        stats,
+        connection,
+      });
+    },
+  },
+  {
+    provide: CacheMetricsExporter,
+    inject: [CacheService, OPTIONS],
+    useFactory: (cache: CacheService, { metrics, logLevel }: ResolvedModuleOptions) =>
+      new CacheMetricsExporter(cache, metrics.enabled, new LeveledLogger('CacheModule', logLevel)),
+  },
+  CacheableExplorer,
+  { provide: APP_INTERCEPTOR, useClass: RouteCacheInterceptor },
+];
+
+/** During an outage with `onOutage: 'local'`: bounded like the memory tier, empty at first. */
+function localCollections({ redis, collections, cache }: ResolvedModuleOptions): MemoryCollectionsStore | undefined {
+  if (redis === null || collections.onOutage === 'reject') return undefined;
+  const { maxEntries, maxBytes } = cache.l1;
+  return new MemoryCollectionsStore(new MemoryKeyspace({ maxEntries, maxBytes }));
+}

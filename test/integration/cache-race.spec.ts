@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CacheModuleOptions, CacheService } from '../../src/index.ts';
+import { openCacheApp, type CacheApp } from '../support/cache-app.ts';
+import { startStandalone, type TestServers } from '../support/servers.ts';
+
+const ROUNDS = 300;
+const OPTIONS = { ttl: '60s', tags: ['race'] } as const;
+
+type Invalidate = (cache: CacheService, key: string, version: number, tag: string) => Promise<unknown>;
+
+const WAYS: readonly (readonly [name: string, invalidate: Invalidate])[] = [
+  ['del', (cache, key) => cache.del(key)],
+  ['delByTag', (cache, _key, _version, tag) => cache.delByTag(tag)],
+  ['expireByTag', (cache, _key, _version, tag) => cache.expireByTag(tag)],
+  ['set', (cache, key, version) => cache.set(key, version, { ttl: '60s' })],
+  ['delPattern', (cache, key) => cache.delPattern(`${key}*`)],
+];
+
+/** Readers load with a delay while a writer changes the source and invalidates: afterwards nothing old may be left. */
+async function staleAfterRace(caches: readonly CacheService[], key: string, invalidate: Invalidate): Promise<boolean> {
+  let source = 0;
+  const tag = `tag of ${key}`;
+  const load = async (): Promise<number> => {
+    const value = source;
+    await sleep(Math.random() * 8);
+    return value;
+  };
+  const pick = (index: number): CacheService => caches[index % caches.length]!;
+  const readers = Array.from({ length: 8 }, async (_, reader) => {
+    for (let read = 0; read < 4; read++) {
+      await pick(reader + read).getOrSet(key, { ...OPTIONS, tags: [tag] }, load);
+      await sleep(Math.random() * 6);
+    }
+  });
+  const writer = (async () => {
+    for (let write = 0; write < 3; write++) {
+      await sleep(Math.random() * 8);
+      source++;
+      await invalidate(pick(write), key, source, tag);
+    }
+  })();
+  await Promise.all([...readers, writer]);
+  const left = await Promise.all(caches.map((cache) => cache.get<number>(key)));
+  return left.some((value) => value !== undefined && value !== source);
+}
+
+async function countStale(caches: readonly CacheService[], name: string, invalidate: Invalidate): Promise<number> {
+  const rounds = Array.from({ length: ROUNDS }, (_, round) => `race:${name}:${round}`);
+  let stale = 0;
+  // Some at a time: enough to interleave, few enough for the timers to mean something.
+  for (let at = 0; at < rounds.length; at += 20) {
+    const some = rounds.slice(at, at + 20);
+    const outcomes = await Promise.all(some.map((key) => staleAfterRace(caches, key, invalidate)));
+    stale += outcomes.filter(Boolean).length;
+  }
+  return stale;
+}
+
+describe.each(['memory', 'server'])('races between loads and invalidations: %s', (mode) => {
+  let server: TestServers | undefined;
+  let apps: CacheApp[];
+
+  beforeAll(async () => {
+    server = mode === 'server' ? await startStandalone() : undefined;
+    const options: CacheModuleOptions = {
+      redis: server === undefined ? false : { url: server.url, commandTimeout: '2s' },
+    };
+    apps = await Promise.all(Array.from({ length: server === undefined ? 1 : 3 }, () => openCacheApp(options)));
+  });
+  afterAll(async () => {
+    await Promise.all(apps.map((app) => app.close()));
+    await server?.stop();
+  });
+
+  it.each(WAYS)(`leave nothing old behind in ${ROUNDS} rounds of %s`, async (name, invalidate) => {
+    expect(await countStale(apps.map(({ cache }) => cache), name, invalidate)).toBe(0); // prettier-ignore
+  });
+});

@@ -1,0 +1,91 @@
+import { Redis } from 'ioredis';
+import { describeCacheServiceContract } from '../contracts/cache-service.contract.ts';
+import { openCacheApp, type CacheApp } from '../support/cache-app.ts';
+import { startStandalone, type TestServers } from '../support/servers.ts';
+
+describeCacheServiceContract('memory', async () => ({ options: { redis: false } }));
+
+describe('on a server', () => {
+  let server: TestServers;
+  let app: CacheApp;
+  let raw: Redis;
+
+  beforeAll(async () => {
+    server = await startStandalone();
+    app = await openCacheApp({ redis: { url: server.url } });
+    raw = new Redis(server.url);
+  });
+  afterAll(async () => {
+    await app.close();
+    raw.disconnect();
+    await server.stop();
+  });
+
+  describeCacheServiceContract('server', async () => ({ options: { redis: { url: server.url } } }));
+
+  it('names its keys by prefix and version', async () => {
+    await app.cache.set('profile:user:42', 1);
+    expect(await raw.exists('app:v1:profile:user:42')).toBe(1);
+  });
+
+  it('leaves the keys of others alone', async () => {
+    const foreign = ['other', 'app:v2:x', 'app:v10:x', 'app:v1x', 'application:v1:x', 'xapp:v1:y'];
+    await raw.mset(Object.fromEntries(foreign.map((key) => [key, '1'])));
+    await app.cache.set('mine', 1);
+    await app.cache.delPattern('*');
+    await app.cache.reset();
+    expect(await raw.exists(...foreign)).toBe(foreign.length);
+    expect(await raw.exists('app:v1:mine')).toBe(0);
+  });
+
+  it('reads what another program wrote as JSON, and garbage as nothing', async () => {
+    await raw.set('app:v1:foreign', '{"a":[1,2]}');
+    expect(await app.cache.get('foreign')).toEqual({ a: [1, 2] });
+    expect(await app.cache.getOrSet('foreign', 60, () => 'not called')).toEqual({ a: [1, 2] });
+    for (const garbage of ['not json', '~1Vshort', '~1', '~1V' + 'x'.repeat(200), '\u0000\u0001']) {
+      await raw.set('app:v1:garbage', garbage);
+      app.cache.resetMetrics();
+      expect(await app.cache.get('garbage')).toBeUndefined();
+      expect(app.cache.getMetrics().corrupt).toBe(1);
+      expect(await app.cache.getOrSet('garbage', 60, () => 'repaired')).toBe('repaired');
+      expect(await app.cache.get('garbage')).toBe('repaired');
+    }
+  });
+
+  it('repairs an entry whose bytes were damaged', async () => {
+    for (const at of [3, 50, 76, 97, 98, 103, 110, 160]) {
+      await app.cache.set('damaged', { a: 'x'.repeat(100) });
+      await raw.setrange('app:v1:damaged', at, '\u00ff!');
+      const value = await app.cache.getOrSet('damaged', 60, () => 'repaired');
+      expect(['repaired', { a: expect.any(String) }]).toContainEqual(value);
+      await app.cache.getOrSet('damaged', 60, () => 'again');
+    }
+  });
+
+  it('works on after the server has lost everything', async () => {
+    await app.cache.set('a', 1, { tags: ['t'] });
+    await raw.flushall();
+    expect(await app.cache.get('a')).toBeUndefined();
+    await app.cache.set('a', 2, { tags: ['t'] });
+    expect(await app.cache.get('a')).toBe(2);
+    expect(await app.cache.getOrSet('b', { tags: ['t'] }, () => 3)).toBe(3);
+    expect(await app.cache.get('b')).toBe(3);
+  });
+
+  it('keeps no key without a time to live, collections excepted', async () => {
+    await raw.flushall();
+    await app.cache.set('a', 1, { tags: ['t'] });
+    await app.cache.getOrSet('b', 60, () => 1);
+    await app.cache.delByTag('t');
+    await app.cache.namespace('n').reset();
+    await app.cache.acquireLock('l', 1_000);
+    await app.cache.checkRateLimit('r', 1, 60);
+    for (const key of await raw.keys('*')) expect([key, await raw.pttl(key)]).not.toEqual([key, -1]);
+  });
+
+  it('says what it is connected to', async () => {
+    expect(app.cache.isRedisAvailable()).toBe(true);
+    expect(await app.cache.getClient()?.ping()).toBe('PONG');
+    expect(await app.cache.getStats()).toMatchObject({ mode: 'server', journal: 0, degradedSince: null });
+  });
+});
