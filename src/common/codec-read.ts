@@ -30,7 +30,8 @@ function untagArray(items: unknown[], depth: number): unknown {
 }
 
 function untagFields(fields: Record<string, unknown>, depth: number): unknown {
-  for (const key of Object.keys(fields)) {
+  // Faster than Object.keys, and what JSON.parse made inherits nothing enumerable.
+  for (const key in fields) {
     const before = fields[key];
     const after = untagTree(before, depth);
     if (after !== before) fields[key] = after;

@@ -110,8 +110,9 @@ class TagWriter {
 
   #fields(fields: object): unknown {
     let copy: Record<string, unknown> | undefined;
-    for (const [key, before] of Object.entries(fields)) {
+    for (const key of Object.keys(fields)) {
       this.#spend(key.length + 3);
+      const before = (fields as Record<string, unknown>)[key];
       const after = this.value(before, key);
       // The spread made each key an own property of the copy, so even assigning `__proto__` only sets that property.
       if (after !== before) (copy ??= { ...fields })[key] = after;
