@@ -81,7 +81,8 @@ local function build(head, ttl, keep, body)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local version = time[1] * 1000000 + time[2]
-  if string.sub(head, 1, 3) == '~1V' then version = math.max(version, tonumber(string.sub(head, 76, 91)) + 1) end
+  local previous = string.sub(head, 1, 3) == '~1V' and tonumber(string.sub(head, 76, 91))
+  if previous then version = math.max(version, previous + 1) end
   return '~1V0' .. string.rep('-', 32) .. string.rep('0', 13)
     .. string.format('%013d%013d%016.0f', now + ttl, now + keep, version) .. body
 end
@@ -204,7 +205,7 @@ if type(head) ~= 'table' and string.sub(head, 1, 3) == '~1L' then return 0 end
 if type(head) == 'table' or string.sub(head, 1, 3) ~= '~1V' then return redis.call('PEXPIRE', key, ttl) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local grace = tonumber(string.sub(head, 63, 75)) - tonumber(string.sub(head, 50, 62))
+local grace = (tonumber(string.sub(head, 63, 75)) or 0) - (tonumber(string.sub(head, 50, 62)) or 0)
 redis.call('SETRANGE', key, 49, string.format('%013d%013d', now + ttl, now + ttl + grace))
 return redis.call('PEXPIRE', key, ttl + grace)`,
 });
