@@ -51,8 +51,7 @@ export function ruleAt(rules: Section, path: string): Rule {
   throw new Error(`No rule for option ${path}`);
 }
 
-const allowedBy = (rule: Rule): string =>
-  rule.section === undefined ? rule.allowed : `${rule.allowed}, or an object`;
+const allowedBy = (rule: Rule): string => (rule.section === undefined ? rule.allowed : `${rule.allowed}, or an object`);
 
 function unknownOptions(given: object, rules: Section, path: string): string[] {
   return Object.keys(given)
