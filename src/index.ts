@@ -2,12 +2,71 @@ export { CacheModule } from './cache.module.ts';
 export type { CacheModuleOptions, MetricsOptions } from './cache.module-options.ts';
 export type { CacheModuleOptionsFactory } from './cache.module-definition.ts';
 export { cacheConfig } from './cache.config.ts';
+export type { Duration } from './common/duration.ts';
 
 export { CacheService } from './cache/cache.service.ts';
-export { KeyService } from './cache/key.service.ts';
 export type { CacheOptions, Coalescing, MemoryTierOptions } from './cache/cache.options.ts';
 export type { GetOrSetOptions, SetOptions } from './cache/get-or-set.options.ts';
 export type { Factory, FactoryContext } from './cache/cache-factory.ts';
 export type { CacheMetricsSnapshot as CacheMetrics } from './cache/cache-metrics.ts';
-export type { CacheStats } from './cache/cache-stats.ts';
+export type { CacheStats, LocalStats, ServerStats } from './cache/cache-stats.ts';
 export type { Loaded, WarmEntry, WarmReport } from './cache/cache-batch.ts';
+
+export { Cacheable, type CacheableOptions } from './cache/cacheable.decorator.ts';
+export { CacheEvict, type CacheEvictOptions } from './cache/cache-evict.decorator.ts';
+export { CachePut, type CachePutOptions } from './cache/cache-put.decorator.ts';
+export { Caching } from './cache/caching.decorator.ts';
+
+export { defineKey, pattern, type KeyDefinition, type KeyParameters, type KeyPart } from './common/define-key.ts';
+export { KeyService } from './cache/key.service.ts';
+export type { KeyOptions } from './common/keys.ts';
+
+export { CollectionsService } from './collections/collections.service.ts';
+export type { CollectionsOptions } from './collections/collections.options.ts';
+export type { CollectionValue } from './collections/collections.values.ts';
+
+export { LockService } from './lock/lock.service.ts';
+export type { Lock } from './lock/lock.handle.ts';
+export type { LockModuleOptions } from './lock/lock.options.ts';
+export type { LockOptions } from './lock/lock-request.ts';
+export {
+  isLockConflictError,
+  isLockLostError,
+  isLockUnavailableError,
+  LockConflictError,
+  LockLostError,
+  LockUnavailableError,
+} from './lock/lock.errors.ts';
+
+export { RateLimitService, type RateLimitDecision } from './rate-limit/rate-limit.service.ts';
+export type { ConsumeOptions, RateLimitPolicy } from './rate-limit/rate-limit.policy.ts';
+export type { RateLimitModuleOptions } from './rate-limit/rate-limit.options.ts';
+export { isRateLimitExceededError, RateLimitExceededError } from './rate-limit/rate-limit.errors.ts';
+
+export type { CircuitBreakerModuleOptions } from './circuit-breaker/circuit-breaker.options.ts';
+
+export type { RedisNode, RedisOptions, RedisServerOptions, RedisTlsOptions } from './redis/redis.options.ts';
+export type { RedisClient } from './redis/redis.connection.ts';
+
+export {
+  CacheInfrastructureError,
+  FactoryTimeoutError,
+  InvalidKeyError,
+  InvalidOptionsError,
+  InvalidTtlError,
+  isCacheInfrastructureError,
+  isFactoryTimeoutError,
+  isInvalidKeyError,
+  isInvalidOptionsError,
+  isInvalidTtlError,
+  isOutcomeUnknownError,
+  isReentrantLoadError,
+  isSerializationError,
+  isStoreUnavailableError,
+  isWrongTypeError,
+  OutcomeUnknownError,
+  ReentrantLoadError,
+  SerializationError,
+  StoreUnavailableError,
+  WrongTypeError,
+} from './common/errors.ts';
