@@ -1,7 +1,9 @@
-import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { Global, Module, type DynamicModule, type NestModule } from '@nestjs/common';
+import { ApplicationConfig } from '@nestjs/core';
 import { ConfigurableModuleClass, type ASYNC_OPTIONS_TYPE } from './cache.module-definition.ts';
 import type { CacheModuleOptions } from './cache.module-options.ts';
 import { exported, providers } from './cache.providers.ts';
+import { placeFirst, RouteCacheInterceptor } from './http-cache/route-cache.interceptor.ts';
 
 /**
  * Imported once, in the root module: every other module injects `CacheService` and the other services as they are.
@@ -11,7 +13,14 @@ import { exported, providers } from './cache.providers.ts';
  */
 @Global()
 @Module({ providers, exports: exported })
-export class CacheModule extends ConfigurableModuleClass {
+export class CacheModule extends ConfigurableModuleClass implements NestModule {
+  constructor(
+    private readonly routeCache: RouteCacheInterceptor,
+    private readonly application: ApplicationConfig,
+  ) {
+    super();
+  }
+
   /** Without options the environment decides: the server it names, or memory. */
   static override forRoot(options: CacheModuleOptions = {}): DynamicModule {
     return super.forRoot(options);
@@ -19,5 +28,10 @@ export class CacheModule extends ConfigurableModuleClass {
 
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     return super.forRootAsync(options);
+  }
+
+  /** Called before routes are registered. */
+  configure(): void {
+    placeFirst(this.routeCache, this.application);
   }
 }

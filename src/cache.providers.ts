@@ -1,5 +1,4 @@
 import type { Provider } from '@nestjs/common';
-import { APP_INTERCEPTOR } from '@nestjs/core';
 import { channelsOf, openBackend, type Backend } from './cache.backends.ts';
 import { CacheLifecycle } from './cache.lifecycle.ts';
 import { MODULE_OPTIONS_TOKEN } from './cache.module-definition.ts';
@@ -15,6 +14,8 @@ import { MemoryCollectionsStore } from './collections/memory-collections.store.t
 import { KeySpace } from './common/keys.ts';
 import { LeveledLogger } from './common/leveled-logger.ts';
 import { MemoryKeyspace } from './common/memory-keyspace.ts';
+import { ServiceExplorer } from './common/service.explorer.ts';
+import { RouteCacheExplorer } from './http-cache/route-cache.explorer.ts';
 import { RouteCacheInterceptor } from './http-cache/route-cache.interceptor.ts';
 import { LockService } from './lock/lock.service.ts';
 import { CacheMetricsExporter } from './metrics/cache-metrics.exporter.ts';
@@ -127,8 +128,10 @@ export const providers: Provider[] = [
     useFactory: (cache: CacheService, { metrics, logLevel }: ResolvedModuleOptions) =>
       new CacheMetricsExporter(cache, metrics.enabled, new LeveledLogger('CacheModule', logLevel)),
   },
+  ServiceExplorer,
   CacheableExplorer,
-  { provide: APP_INTERCEPTOR, useClass: RouteCacheInterceptor },
+  RouteCacheExplorer,
+  RouteCacheInterceptor,
 ];
 
 /** During an outage with `onOutage: 'local'`: bounded like the memory tier, empty at first. */
