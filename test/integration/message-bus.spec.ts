@@ -1,8 +1,6 @@
 import { RedisMessageBus } from '../../src/message-bus/redis-message-bus.ts';
 import { describeMessageBusContract } from '../contracts/message-bus.contract.ts';
 import { Connections } from '../support/connections.ts';
-import { eventually } from '../support/eventually.ts';
-import { FaultProxy } from '../support/proxy.ts';
 import { startStandalone, type TestServers } from '../support/servers.ts';
 
 let servers: TestServers;
