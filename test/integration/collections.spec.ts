@@ -3,7 +3,7 @@ import { CollectionsService } from '../../src/collections/collections.service.ts
 import { MemoryCollectionsStore } from '../../src/collections/memory-collections.store.ts';
 import { RedisCollectionsStore } from '../../src/collections/redis-collections.store.ts';
 import { bytesOfText } from '../../src/common/bounded-map.ts';
-import { isCacheInfrastructureError, isOutcomeUnknownError } from '../../src/common/errors.ts';
+import { isCacheInfrastructureError } from '../../src/common/errors.ts';
 import { KEY_DEFAULTS, KeySpace } from '../../src/common/keys.ts';
 import { MemoryKeyspace } from '../../src/common/memory-keyspace.ts';
 import type { RedisClient } from '../../src/redis/redis.connection.ts';
@@ -126,27 +126,55 @@ describe('collections in memory and on a server', () => {
   });
 });
 
-describe('a counter on a server that does not answer', () => {
+describe('collections on a server that goes away', () => {
   const connections = new Connections();
   let servers: TestServers;
+  let store: RedisCollectionsStore;
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     servers = await startStandalone();
+    store = new RedisCollectionsStore(await connections.open(servers.port, { bootBudgetMs: PATIENT.bootBudgetMs }));
   });
-  afterAll(async () => {
+  afterEach(async () => {
     await connections.close();
     await servers.stop();
   });
 
-  it('rejects as unknown, and is counted at most once', async () => {
-    const connection = await connections.open(servers.port);
-    const collections = new CollectionsService(keys, new RedisCollectionsStore(connection));
+  /** The code of the error that a call rejects with, or what it resolves with. */
+  const codeOf = (call: Promise<unknown>) =>
+    call.catch((error: unknown) => (isCacheInfrastructureError(error) ? error.code : error));
+
+  it('reject a change without an answer as unknown, and never make it twice', async () => {
+    const collections = new CollectionsService(keys, store);
     expect(await eventually(() => collections.incrby('c', 0))).toBe(0);
     servers.pause();
-    const refusal = await collections.incr('c').catch((error: unknown) => error);
+    const code = await codeOf(collections.incr('c'));
     servers.resume();
-    expect(isOutcomeUnknownError(refusal)).toBe(true);
+    expect(code).toBe('KEEP_OUTCOME_UNKNOWN');
     expect([0, 1]).toContain(await eventually(() => collections.incrby('c', 0)));
-    expect([0, 1]).toContain(Number(await connection.client.get(keys.full('c'))));
+    expect(await servers.ask('GET', keys.full('c'))).toMatch(/^\$1\r\n[01]\r\n/);
+  });
+
+  it('reject what was not sent, and work again when it is back', async () => {
+    const collections = new CollectionsService(keys, store);
+    await eventually(() => collections.sadd('s', 'before'));
+    await servers.kill();
+    await eventually(async () => expect(await codeOf(collections.incr('c'))).toBe('KEEP_STORE_UNAVAILABLE'));
+    expect(await codeOf(collections.smembers('s'))).toBe('KEEP_STORE_UNAVAILABLE');
+    await servers.restart();
+    expect(await eventually(() => collections.smembers('s'))).toEqual([]);
+    expect(await collections.incr('c')).toBe(1);
+  });
+
+  it('are answered by this process meanwhile when that was chosen', async () => {
+    const local = new MemoryCollectionsStore(new MemoryKeyspace({ maxEntries: 100, maxBytes: 2 ** 20 }));
+    const collections = new CollectionsService(keys, store, local);
+    await eventually(() => collections.sadd('s', 'there'));
+    await servers.kill();
+    await eventually(() => collections.sadd('s', 'here'));
+    expect(await collections.smembers('s')).toEqual(['here']);
+    await servers.restart();
+    await eventually(async () => expect(await collections.smembers('s')).toEqual([]));
+    expect(local.smembers(keys.full('s'))).toEqual([]);
   });
 });
