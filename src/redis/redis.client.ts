@@ -139,7 +139,7 @@ function checkLent(client: RedisClient): RedisClient {
 }
 
 /** Where a target is, without user and password. */
-export function describe(target: ResolvedRedisTarget): string {
+export function describeTarget(target: ResolvedRedisTarget): string {
   if (target.kind === 'instance') return 'the lent client';
   const nodes = target.nodes.map(({ host, port }) => `${host}:${port}`).join(', ');
   switch (target.kind) {

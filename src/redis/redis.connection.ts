@@ -4,7 +4,14 @@ import { OutcomeUnknownError, StoreUnavailableError } from '../common/errors.ts'
 import { type ConnectionLogger, ConnectionState, SILENT, type StateListener } from './connection-state.ts';
 import { withDeadline } from './deadline.ts';
 import { RedisBatcher, type ScriptArgument } from './redis.batcher.ts';
-import { closeClient, createClient, createSubscriber, describe, isCluster, type RedisClient } from './redis.client.ts';
+import {
+  closeClient,
+  createClient,
+  createSubscriber,
+  describeTarget,
+  isCluster,
+  type RedisClient,
+} from './redis.client.ts';
 import { connectNodesAtOnce, primariesReady } from './redis.cluster.ts';
 import type { ResolvedRedisOptions } from './redis.options.ts';
 import { failureOf, reasonOf } from './redis.outcome.ts';
@@ -36,7 +43,7 @@ export class RedisConnection {
   constructor(options: ResolvedRedisOptions, logger: ConnectionLogger = SILENT) {
     this.#options = options;
     this.#client = createClient(options, this.#policy);
-    this.#state = new ConnectionState(describe(options.target), logger);
+    this.#state = new ConnectionState(describeTarget(options.target), logger);
     this.#batcher = new RedisBatcher(this, !isCluster(this.#client));
     this.#client.on('error', this.#onError).on('ready', this.#onReady).on('close', this.#onClose);
     if (this.#isOwned && isCluster(this.#client)) connectNodesAtOnce(this.#client);
@@ -144,7 +151,7 @@ export class RedisConnection {
   }
 
   [inspect.custom](): string {
-    return `RedisConnection <${describe(this.#options.target)}, ${this.isAvailable ? 'available' : 'unavailable'}>`;
+    return `RedisConnection <${describeTarget(this.#options.target)}, ${this.isAvailable ? 'available' : 'unavailable'}>`;
   }
 
   get #isOwned(): boolean {

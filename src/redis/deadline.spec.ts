@@ -1,0 +1,42 @@
+import { MessageChannel } from 'node:worker_threads';
+import { withDeadline } from './deadline.ts';
+
+const late = () => new Error('late');
+
+/** Keeps the event loop from running anything, as a long computation does. */
+function block(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
+describe('withDeadline', () => {
+  it('settles as the work does', async () => {
+    const failure = new Error('failed');
+    await expect(withDeadline(Promise.resolve(1), 50, late)).resolves.toBe(1);
+    await expect(withDeadline(Promise.reject(failure), 50, late)).rejects.toBe(failure);
+  });
+
+  it('rejects when the work takes longer', async () => {
+    await expect(withDeadline(new Promise(() => undefined), 5, late)).rejects.toThrow('late');
+  });
+
+  it('accepts an answer that had arrived while the event loop was blocked', async () => {
+    const { port1, port2 } = new MessageChannel();
+    const answer = new Promise<unknown>((resolve) => port1.once('message', resolve));
+    // From here on timers come before whatever was received, which is the unlucky case.
+    await new Promise((resolve) => setImmediate(resolve));
+    const result = withDeadline(answer, 20, late);
+    port2.postMessage('answer');
+    block(60);
+    await expect(result).resolves.toBe('answer');
+    port1.close();
+  });
+
+  it('leaves no timer behind', async () => {
+    jest.useFakeTimers();
+    await withDeadline(Promise.resolve(), 10_000, late);
+    await withDeadline(Promise.reject(new Error('failed')), 10_000, late).catch(() => undefined);
+    expect(jest.getTimerCount()).toBe(0);
+    jest.useRealTimers();
+  });
+});
