@@ -78,16 +78,17 @@ export class CacheKeeper {
     ttlMs: number,
     { lease, versions }: Held,
   ): Promise<Stamps | undefined> {
-    const late = tags.map(tagStamp).filter((name) => !versions.has(name));
-    if (late.length === 0) return stampsOf(names, versions);
+    if (tags.length === 0) return stampsOf(names, versions);
+    const told = tags.map(tagStamp);
+    const late = told.filter((name) => !versions.has(name));
     try {
-      const known = await this.tags.current(late);
-      if (lease === undefined || [...known.values()].some((version) => bumpedAtMs(version) >= lease.atMs)) {
+      const known = await this.tags.current(late, versions);
+      if (lease === undefined || late.some((name) => bumpedAtMs(known.get(name) ?? '') >= lease.atMs)) {
         this.metrics.rejectedFills++;
         return undefined;
       }
-      const all = await this.tags.capture(late, known, ttlMs);
-      return [...stampsOf(names, versions), ...stampsOf(late, all)];
+      // Some may be known from the entry that is replaced; the new one carries them all the same.
+      return stampsOf([...new Set([...names, ...told])], await this.tags.capture(told, known, ttlMs));
     } catch (error) {
       this.forgive(error);
       return undefined;
