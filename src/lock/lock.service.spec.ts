@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   InvalidKeyError,
   InvalidOptionsError,
@@ -24,6 +25,8 @@ type Fault = 'refused' | 'lost';
 /** A working store whose next calls fail on demand, and that counts its calls. */
 class FaultyLockStore implements LockStore {
   readonly calls: Act[] = [];
+  /** How long every answer takes. */
+  delayMs = 0;
   readonly #inner = new MemoryLockStore();
   readonly #faults = new Map<Act, Fault[]>();
 
@@ -47,6 +50,7 @@ class FaultyLockStore implements LockStore {
     const fault = this.#faults.get(act)?.shift();
     if (fault === 'refused') throw new StoreUnavailableError(act, 'not connected');
     const answer = run();
+    if (this.delayMs > 0) await sleep(this.delayMs);
     if (fault === 'lost') throw new OutcomeUnknownError(act, 'no answer');
     return answer;
   }
@@ -385,6 +389,14 @@ describe('LockService', () => {
       await expect(locks.tryAcquire('order:1')).rejects.toThrow(LockUnavailableError);
       expect(countCalls('acquire')).toBe(1);
       expect(await locks.isHeld('order:1')).toBe(false);
+    });
+
+    it('does not begin on a lease that ended while the answer was on its way', async () => {
+      jest.useRealTimers();
+      store.delayMs = 60;
+      const callback = jest.fn();
+      await expect(locks.withLock('order:1', callback, '50ms', { wait: '0s' })).rejects.toThrow(LockUnavailableError);
+      expect(callback).not.toHaveBeenCalled();
     });
 
     it('locks in this process when told so', async () => {

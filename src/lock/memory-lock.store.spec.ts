@@ -17,6 +17,13 @@ describe('MemoryLockStore', () => {
     expect(after.fence).toBeGreaterThan(before.fence);
   });
 
+  it('gives a greater fence than the process before it', () => {
+    const before = new MemoryLockStore(clock).acquire('k', 'alice', 1_000) as { fence: number };
+    movedBy.ms = 1;
+    const after = new MemoryLockStore(clock).acquire('k', 'bob', 1_000) as { fence: number };
+    expect(after.fence).toBeGreaterThan(before.fence);
+  });
+
   it('refuses a lease that would be one too many, until others have ended', () => {
     const store = new MemoryLockStore(clock, 3);
     for (const key of ['a', 'b', 'c']) store.acquire(key, 'alice', 1_000);
