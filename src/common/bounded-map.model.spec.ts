@@ -10,13 +10,14 @@ interface Item {
   isVisited: boolean;
 }
 
-/** SIEVE on a plain array, oldest first; slow and obvious. */
+/** The same on a plain array, oldest first; slow and obvious. */
 class NaiveSieve implements Tested {
   queue: Item[] = [];
   pinned: Item[] = [];
   readonly evicted: string[] = [];
   /** The item to look at next; without one the oldest. */
   private hand: Item | undefined;
+  private evictedInRound = 0;
 
   constructor(private readonly limits: MapLimits) {}
 
@@ -85,14 +86,21 @@ class NaiveSieve implements Tested {
   }
 
   private evict(): void {
-    let item = this.hand ?? this.queue[0]!;
+    if (this.evictedInRound >= 16 * this.queue.length) this.hand = undefined;
+    let item = this.hand ?? this.oldest();
     while (item.isVisited) {
       item.isVisited = false;
-      item = this.queue[this.queue.indexOf(item) + 1] ?? this.queue[0]!;
+      item = this.queue[this.queue.indexOf(item) + 1] ?? this.oldest();
     }
     this.hand = item;
     this.delete(item.key);
     this.evicted.push(item.key);
+    this.evictedInRound++;
+  }
+
+  private oldest(): Item {
+    this.evictedInRound = 0;
+    return this.queue[0]!;
   }
 }
 

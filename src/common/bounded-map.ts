@@ -11,6 +11,9 @@ export const bytesOfText = (text: string): number =>
 const TEXT_HEADER_BYTES = 20;
 const BEYOND_LATIN1 = /[^\0-\xff]/;
 
+/** How many times its size a map may evict before the hand returns to the oldest entry. */
+const LONGEST_ROUND = 16;
+
 export interface MapLimits {
   readonly maxEntries: number;
   /** Keys, values and overhead together. */
@@ -40,6 +43,10 @@ class Node<V> {
  * Where the hand stands, it stays: the entries of a scan, never read again, are evicted one after the other at the
  * young end while the entries behind the hand, which were read, are left alone.
  *
+ * One thing is added. At the young end the hand may wait forever, when each newer entry leaves before it is read, and
+ * the entries behind it hold their place though nobody reads them any more. So it goes back to the oldest entry after
+ * a scan of `LONGEST_ROUND` times the size of the map.
+ *
  * Pinned entries are outside the queue: they count against both limits and are never evicted.
  */
 export class BoundedMap<V> {
@@ -47,6 +54,7 @@ export class BoundedMap<V> {
   private oldest: Node<V> | undefined;
   private newest: Node<V> | undefined;
   private hand: Node<V> | undefined;
+  private evictedInRound = 0;
   private usedBytes = 0;
   private pinnedBytes = 0;
   private pinnedCount = 0;
@@ -118,7 +126,7 @@ export class BoundedMap<V> {
   clear(): void {
     this.nodes.clear();
     this.oldest = this.newest = this.hand = undefined;
-    this.usedBytes = this.pinnedBytes = this.pinnedCount = 0;
+    this.evictedInRound = this.usedBytes = this.pinnedBytes = this.pinnedCount = 0;
   }
 
   /** Keys and values in no promised order; entries may be deleted and added meanwhile. */
@@ -176,15 +184,27 @@ export class BoundedMap<V> {
   }
 
   private evictOne(): void {
-    for (let node = this.hand ?? this.oldest; node !== undefined; node = node.newer ?? this.oldest) {
-      this.hand = node;
-      if (!node.visited) {
-        this.remove(node);
-        this.onEvict?.(node.key, node.value);
-        return;
-      }
+    const victim = this.findVictim();
+    if (victim === undefined) return;
+    this.evictedInRound++;
+    this.remove(victim);
+    this.onEvict?.(victim.key, victim.value);
+  }
+
+  private findVictim(): Node<V> | undefined {
+    const isOverdue = this.evictedInRound >= LONGEST_ROUND * (this.nodes.size - this.pinnedCount);
+    let node = isOverdue ? this.newRound() : (this.hand ?? this.newRound());
+    while (node?.visited) {
       node.visited = false;
+      node = node.newer ?? this.newRound();
     }
+    this.hand = node;
+    return node;
+  }
+
+  private newRound(): Node<V> | undefined {
+    this.evictedInRound = 0;
+    return this.oldest;
   }
 
   /** Counts the node, and queues it at the young end unless it is pinned. */
