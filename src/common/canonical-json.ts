@@ -14,7 +14,7 @@ import { hidesState } from './hidden-state.ts';
  *   instances with state that cannot be seen
  */
 export const canonicalJson = (value: unknown): string =>
-  listOfPrimitives(value) ?? new CanonicalWriter().value(value, '');
+  listOfPrimitives(value) ?? new CanonicalWriter().value(value, undefined);
 
 /** Most argument lists are one or two ids, for which this takes a quarter of the time of the walk. */
 function listOfPrimitives(value: unknown): string | undefined {
@@ -54,18 +54,18 @@ class CanonicalWriter {
 
   #object(value: object, step: Step): string {
     this.#descent.enter(value, step);
-    const text = this.#inside(value, step);
+    const text = this.#inside(value);
     this.#descent.leave();
     return text;
   }
 
-  #inside(value: object, step: Step): string {
+  #inside(value: object): string {
     if (Array.isArray(value)) return `[${this.#items(value).join()}]`;
-    return isPlain(value) ? this.#fields(value) : this.#instance(value, step);
+    return isPlain(value) ? this.#fields(value) : this.#instance(value);
   }
 
   /** Told apart by name, because `instanceof` fails for objects of another realm (vm, worker, Jest). */
-  #instance(value: object, step: Step): string {
+  #instance(value: object): string {
     const name = Object.prototype.toString.call(value).slice('[object '.length, -1);
     switch (name) {
       case 'Date':
@@ -85,18 +85,18 @@ class CanonicalWriter {
       case 'Boolean':
       case 'BigInt':
       case 'Symbol':
-        return this.value(value.valueOf(), step);
+        return this.value(value.valueOf(), undefined);
       default:
-        return isBinary(value) ? `${value.constructor.name}(${base64(value)})` : this.#ownClass(value, name, step);
+        return isBinary(value) ? `${value.constructor.name}(${base64(value)})` : this.#ownClass(value);
     }
   }
 
   /** `toJSON` first: where there is one, it knows better than the fields what the object stands for. */
-  #ownClass(value: Instance, name: string, step: Step): string {
-    if (isLive(value)) this.#descent.refuse('is a stream, a request or another source of events', step);
-    const plain = typeof value.toJSON === 'function' ? value.toJSON(String(step)) : value;
-    if (plain !== value) return `JSON(${this.value(plain, step)})`;
-    if (hidesState(value)) this.#descent.refuse(`is a ${name} whose state cannot be seen`, step);
+  #ownClass(value: Instance): string {
+    if (isLive(value)) this.#descent.refuse('is a stream, a request or another source of events');
+    const plain = typeof value.toJSON === 'function' ? value.toJSON() : value;
+    if (plain !== value) return `JSON(${this.value(plain, undefined)})`;
+    if (hidesState(value)) this.#descent.refuse(`has state that cannot be seen (class ${classOf(value)})`);
     return this.#fields(value);
   }
 
@@ -131,13 +131,15 @@ class CanonicalWriter {
 }
 
 interface Instance {
-  readonly toJSON?: (key: string) => unknown;
+  readonly toJSON?: () => unknown;
   readonly on?: unknown;
   readonly getReader?: unknown;
 }
 
 /** Streams, sockets, requests and responses, of Node and of the web. */
 const isLive = ({ on, getReader }: Instance): boolean => typeof on === 'function' || typeof getReader === 'function';
+
+const classOf = (instance: object): string => (Object.getPrototypeOf(instance) as object).constructor.name;
 
 /** A plain object, of any realm. */
 function isPlain(value: object): boolean {

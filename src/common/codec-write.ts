@@ -50,7 +50,7 @@ export class TooLarge extends Error {
  */
 export function tagTree(value: unknown, maxBytes: number): TaggedTree {
   const writer = new TagWriter(maxBytes);
-  const tree = writer.value(value, '');
+  const tree = writer.value(value, undefined);
   return { tree, tagged: writer.tagged };
 }
 
@@ -85,15 +85,15 @@ class TagWriter {
   #object(value: object, step: Step): unknown {
     this.#spend(2);
     this.#descent.enter(value, step);
-    const result = this.#inside(value, step);
+    const result = this.#inside(value);
     this.#descent.leave();
     return result;
   }
 
-  #inside(value: object, step: Step): unknown {
+  #inside(value: object): unknown {
     if (Array.isArray(value)) return this.#items(value);
     if (Object.getPrototypeOf(value) === Object.prototype) return this.#fields(value);
-    return this.#instance(value, step);
+    return this.#instance(value);
   }
 
   #items(items: readonly unknown[]): unknown {
@@ -121,7 +121,7 @@ class TagWriter {
   }
 
   /** Told apart by name, because `instanceof` fails for objects of another realm (vm, worker, Jest). */
-  #instance(value: object, step: Step): unknown {
+  #instance(value: object): unknown {
     const name = Object.prototype.toString.call(value).slice('[object '.length, -1);
     switch (name) {
       case 'Date':
@@ -142,10 +142,10 @@ class TagWriter {
       case 'Boolean':
       case 'BigInt':
       case 'Symbol':
-        return this.value(value.valueOf(), step);
+        return this.value(value.valueOf(), undefined);
     }
-    if (STATEFUL.has(name)) this.#descent.refuse(`is a ${name}`, step);
-    return isBinaryName(name) ? this.#binary(name, value as ArrayBufferView) : this.#plainInstance(value, step);
+    if (STATEFUL.has(name)) this.#descent.refuse(`is a ${name}`);
+    return isBinaryName(name) ? this.#binary(name, value as ArrayBufferView) : this.#plainInstance(value);
   }
 
   #container(tag: string, items: readonly unknown[]): unknown {
@@ -164,10 +164,10 @@ class TagWriter {
   }
 
   /** An object of a class becomes what it says it is (`toJSON`), or else its own fields. */
-  #plainInstance(value: { toJSON?: (key: string) => unknown }, step: Step): unknown {
+  #plainInstance(value: { toJSON?: () => unknown }): unknown {
     if (typeof value.toJSON !== 'function') return this.#fields(value);
-    const plain = value.toJSON(String(step));
-    return plain === value ? this.#fields(value) : this.value(plain, step);
+    const plain = value.toJSON();
+    return plain === value ? this.#fields(value) : this.value(plain, undefined);
   }
 
   #spend(bytes: number): void {

@@ -1,7 +1,10 @@
 import { SerializationError } from './errors.ts';
 
-/** The property, or the position in an array, Map or Set, under which a walk found a value. */
-export type Step = string | number;
+/**
+ * The property, or the position in an array, Map or Set, under which a walk found a value; undefined where it did not
+ * move: at the top, and at what an object says it stands for.
+ */
+export type Step = string | number | undefined;
 
 /** Deeper values are refused: whoever reads them recursively would run out of stack. */
 export const MAX_DEPTH = 500;
@@ -31,9 +34,8 @@ export class Descent {
   }
 
   /** @throws SerializationError that says where and why, never the value */
-  refuse(reason: string, step: Step): never {
-    const [, ...steps] = [...this.#steps, step];
-    throw new SerializationError(`${pathOf(steps)} ${reason}: ${this.advice}`);
+  refuse(reason: string, step?: Step): never {
+    throw new SerializationError(`${pathOf([...this.#steps, step])} ${reason}: ${this.advice}`);
   }
 }
 
@@ -43,5 +45,6 @@ function pathOf(steps: readonly Step[]): string {
 }
 
 function segment(step: Step): string {
+  if (step === undefined) return '';
   return typeof step === 'string' && IDENTIFIER.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`;
 }
