@@ -1,3 +1,4 @@
+import { parseBytes } from './bytes.ts';
 import { type Duration, parseDuration } from './duration.ts';
 
 /** What one option allows, and how its value is read into the form the library works with. */
@@ -50,8 +51,6 @@ export const durationOrMs = (min: Duration, max: Duration) => {
   );
 };
 
-const BYTES_PER: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 };
-
 /** Reads a number of bytes, or a text such as `'64mb'` (1 kb = 1024 bytes), into bytes. */
 export const size = (min: string, max: string) =>
   rule(`a number of bytes, or a size such as '64mb', from '${min}' to '${max}'`, (value) => {
@@ -59,11 +58,8 @@ export const size = (min: string, max: string) =>
     return bytes !== undefined && isWithin(bytes, toBytes(min), toBytes(max)) ? bytes : undefined;
   });
 
-function toBytes(value: unknown): number | undefined {
-  if (Number.isSafeInteger(value)) return value as number;
-  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(b|kb|mb|gb)$/i.exec(String(value)) ?? [];
-  return amount === undefined ? undefined : Math.ceil(Number(amount) * (BYTES_PER[unit.toLowerCase()] ?? 1));
-}
+const toBytes = (value: unknown): number | undefined =>
+  typeof value === 'number' || typeof value === 'string' ? parseBytes(value) : undefined;
 
 export const oneOf = <const T extends string>(...choices: readonly T[]) =>
   rule(`one of ${choices.map((choice) => `'${choice}'`).join(', ')}`, (value) =>
