@@ -62,6 +62,10 @@ describe('resolveModuleOptions', () => {
     expect(keys).toEqual({ prefix: 'shop', version: 'v1', separator: ':', maxLength: 250 });
   });
 
+  it('lets code win over LOG_LEVEL', () => {
+    expect(resolveModuleOptions({ logLevel: 'warn' }, { LOG_LEVEL: 'debug' }).logLevel).toBe('warn');
+  });
+
   it('reads process.env when it is called', () => {
     process.env['CACHE_KEY_PREFIX'] = 'set-after-import';
     try {
@@ -210,7 +214,16 @@ describe('secrets', () => {
     ],
     ['a token with a blank', (secret) => [{}, { CACHE_ADMIN_TOKEN: `${secret} x` }]],
   ])('are not shown by the error about %s', (_fault, given) => {
-    fc.assert(fc.property(password, (secret) => !shows(startUpError(...given(secret)), secret)));
+    fc.assert(
+      fc.property(password, (secret) => !shows(startUpError(...given(secret)), secret)),
+      { numRuns: 30 },
+    );
+  });
+
+  it('are not shown when they are numbers', () => {
+    expect(startUpError({ redis: { password: 48_151_623 } }).faults).toEqual([
+      'redis.password: must be a text; received ***',
+    ]);
   });
 
   it('are not shown by the options they end up in', () => {
