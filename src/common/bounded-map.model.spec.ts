@@ -87,7 +87,7 @@ class NaiveSieve implements Tested {
 
   private evict(): void {
     if (this.evictedInRound >= 16 * this.queue.length) this.hand = undefined;
-    let item = this.hand ?? this.oldest();
+    let item = this.hand === undefined || this.hand === this.queue[0] ? this.oldest() : this.hand;
     while (item.isVisited) {
       item.isVisited = false;
       item = this.queue[this.queue.indexOf(item) + 1] ?? this.oldest();

@@ -72,6 +72,7 @@ describe('BoundedMap', () => {
 
   it('keeps the hot set through a scan of ten times its capacity', () => {
     const map = new BoundedMap<number>(ROOMY);
+    fill(map, 'history', 25 * ROOMY.maxEntries);
     fill(map, 'cold', 500);
     fill(map, 'hot', 500);
     for (let i = 0; i < 500; i++) map.get(`hot${i}`);
@@ -97,6 +98,17 @@ describe('BoundedMap', () => {
       for (let i = 0; i < 1_000; i++) map.get(`new${i}`);
     }
     expect(countPresent(map, 'new', 1_000)).toBeGreaterThanOrEqual(900);
+  });
+
+  it('keeps a hot set that is read between the scans through any number of them', () => {
+    const map = new BoundedMap<number>(ROOMY);
+    fill(map, 'cold', 500);
+    fill(map, 'hot', 500);
+    for (let scan = 0; scan < 10; scan++) {
+      for (let i = 0; i < 500; i++) map.get(`hot${i}`);
+      fill(map, `scan${scan}.`, 5 * ROOMY.maxEntries);
+    }
+    expect(countPresent(map, 'hot', 500)).toBeGreaterThanOrEqual(450);
   });
 
   it('lets a hot set that is no longer read go, though each newer entry would leave before it is read again', () => {

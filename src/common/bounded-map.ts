@@ -54,6 +54,7 @@ export class BoundedMap<V> {
   private oldest: Node<V> | undefined;
   private newest: Node<V> | undefined;
   private hand: Node<V> | undefined;
+  /** Since the hand was last at the oldest entry. */
   private evictedInRound = 0;
   private usedBytes = 0;
   private pinnedBytes = 0;
@@ -193,7 +194,8 @@ export class BoundedMap<V> {
 
   private findVictim(): Node<V> | undefined {
     const isOverdue = this.evictedInRound >= LONGEST_ROUND * (this.nodes.size - this.pinnedCount);
-    let node = isOverdue ? this.newRound() : (this.hand ?? this.newRound());
+    let node = isOverdue ? this.oldest : this.hand;
+    if (node === undefined || node === this.oldest) node = this.newRound();
     while (node?.visited) {
       node.visited = false;
       node = node.newer ?? this.newRound();
