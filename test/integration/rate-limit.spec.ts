@@ -90,6 +90,16 @@ describe('rate limits on a server', () => {
     expect(await here.check(policy, 'alice')).toMatchObject({ allowed: false, remaining: 0 });
   });
 
+  it('do not depend on the clocks of the processes', async () => {
+    const policy = { name: 'api', limit: 30, window: '10s' } as const;
+    const now = Date.now;
+    const skewed = jest.spyOn(Date, 'now').mockImplementation(() => now() + (Math.random() < 0.5 ? 15_000 : -15_000));
+    let admitted = 0;
+    for (let i = 0; i < 60; i++) admitted += Number((await (i % 2 ? here : there).consume(policy, 'alice')).allowed);
+    skewed.mockRestore();
+    expect(admitted).toBe(30);
+  });
+
   it('never admit more than the limit over any window, in bursts over several windows', async () => {
     const policy = { name: 'api', limit: 20, window: '360ms' } as const;
     const admissions: Admission[] = [];
