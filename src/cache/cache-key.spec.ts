@@ -1,7 +1,7 @@
 import { BadRequestException } from '@nestjs/common';
 import { InvalidOptionsError } from '../common/errors.ts';
 import type { Declaration, Method } from '../common/wrap-method.ts';
-import { type CallFunction, type KeyContext, keySourceOf } from './cache-key.ts';
+import { type CallFunction, type KeyContext, keySourceOf, MethodTemplate } from './cache-key.ts';
 
 const declared = (method: (...args: never[]) => unknown): Declaration => ({
   prototype: {},
@@ -80,9 +80,9 @@ describe('a key template of a method', () => {
   });
 
   it('reads the result where there is one', () => {
-    const source = keySourceOf('user:{result.id}', find);
-    expect(source.needsResult).toBe(true);
-    expect(source.of({ name: 'Users.find', args: [], result: { id: 7 } })).toBe('user:7');
+    expect(keyOf('user:{result.id}', { result: { id: 7 } })).toBe('user:7');
+    expect(new MethodTemplate('user:{result.id}', find, 'key').needsResult).toBe(true);
+    expect(new MethodTemplate('user:{id}', find, 'key').needsResult).toBe(false);
   });
 
   it('prefers an argument to what else the name may mean', () => {
@@ -96,6 +96,14 @@ describe('a key template of a method', () => {
     const request = { params: { id: '1' }, query: { page: '2' }, user: { id: 3 }, ip: '::1', body: { name: 'n' } };
     const key = keyOf('x:{params.id}:{query.page}:{user.id}:{ip}:{body.name}', { request });
     expect(key).toBe('x:1:2:3:%3A%3A1:n');
+  });
+
+  it('reads the request where the handler has no arguments yet, whatever they are called', () => {
+    const handler = declared((query: object) => query);
+    const request = { query: { page: '2' } };
+    expect(keyOf('x:{query.page}', { request, args: [{ page: 3 }] }, handler)).toBe('x:3');
+    expect(keyOf('x:{query.page}', { request }, handler)).toBe('x:2');
+    expect(() => keyOf('x:{query.size}', { request }, handler)).toThrow(BadRequestException);
   });
 
   it('blames the client for what the request leaves out, and nobody else for the rest', () => {

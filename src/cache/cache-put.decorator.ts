@@ -7,13 +7,13 @@ import {
   type Invocation,
   wrapMethod,
 } from '../common/wrap-method.ts';
-import { callFunction, checkOptions, keyOption, namesOption, SET_RULES } from './cache-decorator.options.ts';
+import { callFunction, checkOptions, keyOption, namesOption } from './cache-decorator.options.ts';
 import { type CallFunction, type KeyContext, type KeySource, keySourceOf } from './cache-key.ts';
 import { CacheService } from './cache.service.ts';
-import type { CacheableOptions } from './cacheable.decorator.ts';
+import { type CacheableOptions, templatesOf } from './cacheable.decorator.ts';
 import { type CallNames, callNamesOf } from './call-names.ts';
 import { currentRequest } from './current-request.ts';
-import type { SetOptions } from './get-or-set.options.ts';
+import { SET_RULES, type SetOptions } from './get-or-set.options.ts';
 import { needsRequest } from './request-placeholders.ts';
 
 /** Under which key the result of a method is stored, and for how long. */
@@ -48,7 +48,7 @@ export function CachePut<M extends AsyncMethod>(options: CachePutOptions<M>): As
       token: CacheService,
       around: (invocation) => runAndPut(operation, invocation),
     });
-    needsRequest(method, [operation.key.template, ...(operation.tags?.templates ?? [])]);
+    needsRequest(method, templatesOf(operation));
   };
 }
 
@@ -71,7 +71,7 @@ async function runAndPut(
   if (when !== undefined && !when(...(args as never))) return proceed();
   const context: KeyContext = { name, args, request: currentRequest.getStore() };
   // A key that cannot be made fails the call before the method has changed anything.
-  const early = key.needsResult ? undefined : key.of(context);
+  const early = key.kind === 'template' && key.template.needsResult ? undefined : key.of(context);
   const result = await proceed();
   if (unless?.(...([result, ...args] as never))) return result;
   const full = { ...context, result };

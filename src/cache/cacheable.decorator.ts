@@ -9,20 +9,13 @@ import {
   type Invocation,
   wrapMethod,
 } from '../common/wrap-method.ts';
-import {
-  callFunction,
-  checkOptions,
-  GET_OR_SET_RULES,
-  keyOption,
-  namesOption,
-  optionsOf,
-} from './cache-decorator.options.ts';
+import { callFunction, checkOptions, keyOption, namesOption, optionsOf } from './cache-decorator.options.ts';
 import type { FactoryContext } from './cache-factory.ts';
-import { type CallFunction, type KeyContext, type KeySource, keySourceOf } from './cache-key.ts';
+import { type CallFunction, type KeyContext, type KeySource, keySourceOf, type MethodTemplate } from './cache-key.ts';
 import { CacheService } from './cache.service.ts';
 import { type CallNames, callNamesOf } from './call-names.ts';
 import { needsRequest } from './request-placeholders.ts';
-import type { GetOrSetOptions } from './get-or-set.options.ts';
+import { GET_OR_SET_RULES, type GetOrSetOptions } from './get-or-set.options.ts';
 
 export type ResultOf<M extends AsyncMethod> = Awaited<ReturnType<M>>;
 
@@ -82,20 +75,33 @@ export function Cacheable<M extends AsyncMethod>(
       delegated: isRoute,
     });
     Reflect.defineMetadata(OPERATION, operation, method);
-    needsRequest(method, [operation.key.template, ...(operation.tags?.templates ?? [])]);
+    needsRequest(method, templatesOf(operation));
   };
 }
+
+/** The templates that each call fills. */
+export const templatesOf = ({ key, tags }: Pick<CacheableOperation, 'key' | 'tags'>): MethodTemplate[] => [
+  ...(key.kind === 'template' ? [key.template] : []),
+  ...(tags?.templates ?? []),
+];
 
 function operationOf(options: CacheableOptions<never>, declaration: Declaration): CacheableOperation {
   checkOptions(options, RULES, 'Cacheable', declaration);
   const { key, tags: given, when, unless, ...read } = options;
   const source = keySourceOf(key, declaration);
-  if (source.needsResult) {
+  if (source.kind === 'template' && source.template.needsResult) {
     throw new InvalidOptionsError(`${declaration.name}: key`, ['the entry is looked for before there is a {result}']);
   }
   const tags = given && callNamesOf(given, declaration, `${declaration.name}: tags`, 'result and arguments');
   const fixed = tags?.fixed && { tags: tags.fixed };
-  return { declaration, key: source, tags: fixed ? undefined : tags, when, unless, read: { ...read, ...fixed } };
+  return {
+    declaration,
+    key: source,
+    tags: fixed ? undefined : tags,
+    when,
+    unless,
+    read: Object.freeze({ ...read, ...fixed }),
+  };
 }
 
 async function readThrough(

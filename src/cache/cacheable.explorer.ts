@@ -3,7 +3,7 @@ import { ModulesContainer } from '@nestjs/core';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { isRoute } from '../common/route-metadata.ts';
 import { type WrappedMethod, wrappedMethodsOf } from '../common/wrapped-methods.ts';
-import { type CacheableOperation, cacheableOperationOf } from './cacheable.decorator.ts';
+import { cacheableOperationOf } from './cacheable.decorator.ts';
 import { requestPlaceholdersOf } from './request-placeholders.ts';
 
 /** Checks at start-up what a decorator cannot know when its class is defined: which other classes there are. */
@@ -26,19 +26,27 @@ export class CacheableExplorer implements OnModuleInit {
 
 /** Two methods that name their entries alike would answer with each other's values. */
 function duplicates(methods: readonly WrappedMethod[]): string[] {
-  const owners = new Map<string, { operation: CacheableOperation; owner: WrappedMethod }>();
-  return methods.flatMap((owner) => {
-    const operation = cacheableOperationOf(owner.method);
-    if (operation === undefined || operation.key.isFunction) return [];
-    const { template } = operation.key;
-    const entry = template === undefined ? `the default key of ${owner.name}` : `key '${template.source}'`;
-    const other = owners.get(entry);
-    if (other === undefined) owners.set(entry, { operation, owner });
-    // Subclasses inherit an explicit key together with the method: that is one declaration.
-    const isShared = other === undefined || (template !== undefined && other.operation === operation);
-    return isShared ? [] : [`${owner.name}: ${entry} is also that of another method (${other.owner.name})`];
+  const owners = new Map<string, WrappedMethod>();
+  return methods.flatMap((method) => {
+    const entry = entryOf(method);
+    const owner = entry === undefined ? undefined : owners.get(entry);
+    if (entry === undefined || owner === undefined) {
+      if (entry !== undefined) owners.set(entry, method);
+      return [];
+    }
+    return isInherited(method, owner) ? [] : [`${method.name}: ${entry} is also that of ${owner.name}`];
   });
 }
+
+/** What names the entries of a method, as far as it is known before a call. The default key of a route has its path. */
+function entryOf({ method, name }: WrappedMethod): string | undefined {
+  const key = cacheableOperationOf(method)?.key;
+  if (key?.kind === 'template') return `key '${key.template.source}'`;
+  return key?.kind === 'arguments' && !isRoute(method) ? `the default key of ${name}` : undefined;
+}
+
+/** Subclasses that inherit a method share its key: that is one declaration. */
+const isInherited = (one: WrappedMethod, other: WrappedMethod): boolean => one.method === other.method;
 
 const unfillable = (methods: readonly WrappedMethod[]): string[] =>
   methods
@@ -47,7 +55,5 @@ const unfillable = (methods: readonly WrappedMethod[]): string[] =>
       requestPlaceholdersOf(method).map((text) => `${name}: ${text} is known on routes only`),
     );
 
-const sharesRequests = ({ method, isRequestScoped }: WrappedMethod): boolean => {
-  const key = cacheableOperationOf(method)?.key;
-  return isRequestScoped && key !== undefined && !isRoute(method) && key.template === undefined && !key.isFunction;
-};
+const sharesRequests = ({ method, isRequestScoped }: WrappedMethod): boolean =>
+  isRequestScoped && !isRoute(method) && cacheableOperationOf(method)?.key.kind === 'arguments';

@@ -1,6 +1,7 @@
 import { InvalidOptionsError } from '../common/errors.ts';
 import type { Declaration } from '../common/wrap-method.ts';
-import { type CallFunction, type KeyContext, MethodTemplate, type NamesOption } from './cache-key.ts';
+import type { CallFunction, NamesOption } from './cache-key.ts';
+import { type KeyContext, MethodTemplate } from './method-template.ts';
 
 /** The keys, tags or patterns of each call of one decorated method. */
 export interface CallNames {
@@ -29,8 +30,8 @@ export function callNamesOf(
   if (typeof given === 'function') return namesByFunction(given, subject, functionTakes === 'result and arguments');
   const templates = listOf(given).map((source) => new MethodTemplate(source, declaration, subject));
   return {
-    needResult: templates.some((template) => template.from('result').length > 0),
-    fixed: templates.some((template) => template.hasPlaceholders) ? undefined : listOf(given),
+    needResult: templates.some(({ needsResult }) => needsResult),
+    fixed: templates.some(({ hasPlaceholders }) => hasPlaceholders) ? undefined : listOf(given),
     isFunction: false,
     templates,
     of: (context) => templates.map((template) => template.fill(context)),

@@ -1,3 +1,4 @@
+import { HOST_METADATA, VERSION_METADATA } from '@nestjs/common/constants.js';
 import { encodeKeyPart } from '../common/keys.ts';
 
 /** What of a request names its entry. */
@@ -10,14 +11,34 @@ export interface RouteRequest {
 }
 
 /**
+ * `Controller.method`, with the version and host of the route: all that tells routes of one path apart, where two
+ * modules have controllers of one name.
+ */
+export function routeNameOf(controller: NamedClass, handler: object, property: string | symbol): string {
+  const version: unknown =
+    Reflect.getMetadata(VERSION_METADATA, handler) ?? Reflect.getMetadata(VERSION_METADATA, controller);
+  const host: unknown = Reflect.getMetadata(HOST_METADATA, controller);
+  return `${controller.name}.${String(property)}${marksOf({ version, host })}`;
+}
+
+/**
  * The key of a GET request: host parameters, path and query, never headers. `?b=2&a=1` is `?a=1&b=2`, but values of
  * one name keep their order, and nothing is decoded: two requests that a handler could tell apart never share a key.
  */
 export function routeKeyOf(name: string, { url, originalUrl = url, hosts = {} }: RouteRequest): string {
   const [path = '', ...query] = originalUrl.split('?');
-  const host = Object.entries(hosts).map(([parameter, value]) => `@${parameter}=${encodeKeyPart(value)}`);
-  return `${name}${host.join('')}:${withoutBraces(path)}${withoutBraces(sorted(query.join('?')))}`;
+  return `${name}${marksOf(hosts)}:${withoutBraces(path + sorted(query.join('?')))}`;
 }
+
+interface NamedClass {
+  readonly name: string;
+}
+
+const marksOf = (marks: Readonly<Record<string, unknown>>): string =>
+  Object.entries(marks)
+    .filter(([, value]) => value !== undefined)
+    .map(([mark, value]) => `;${mark}=${encodeKeyPart(String(value))}`)
+    .join('');
 
 /** A stable sort by the name of the parameter that `a`, `a[]`, `a[0]` and `%61` all belong to. */
 function sorted(query: string): string {

@@ -18,7 +18,7 @@ import {
 } from '../cache/cacheable.decorator.ts';
 import { currentRequest, type RequestData } from '../cache/current-request.ts';
 import { requestPlaceholdersOf } from '../cache/request-placeholders.ts';
-import { routeKeyOf, type RouteRequest } from './route-cache-key.ts';
+import { routeKeyOf, routeNameOf, type RouteRequest } from './route-cache-key.ts';
 import { ownsResponse } from './route-rules.ts';
 
 interface HttpRequest extends RequestData, RouteRequest {
@@ -34,7 +34,6 @@ interface HttpResponse {
 
 interface RouteCall {
   readonly operation: CacheableOperation;
-  /** `Controller.method`. */
   readonly name: string;
   readonly request: HttpRequest;
   readonly response: HttpResponse;
@@ -65,7 +64,7 @@ export class RouteCacheInterceptor implements NestInterceptor {
     if (ownsResponse(controller, property)) return handle();
     const call: RouteCall = {
       operation,
-      name: `${controller.name}.${String(property)}`,
+      name: routeNameOf(controller, handler, property),
       request,
       response: context.switchToHttp().getResponse<HttpResponse>(),
       run: () => lastValueFrom(handle(), { defaultValue: undefined }),
@@ -75,7 +74,7 @@ export class RouteCacheInterceptor implements NestInterceptor {
 
   private async answer({ operation, name, request, response, run }: RouteCall): Promise<unknown> {
     const context: KeyContext = { name, args: [], request };
-    const key = operation.key.template?.fill(context) ?? routeKeyOf(name, request);
+    const key = operation.key.kind === 'template' ? operation.key.of(context) : routeKeyOf(name, request);
     let own: Private | undefined;
     const answer = await this.cache.getOrSet<unknown>(key, readOptionsFor(operation, context), async (entry) => {
       const outcome = await outcomeOf(run, response);

@@ -1,28 +1,31 @@
 import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, ROUTE_ARGS_METADATA, SSE_METADATA } from '@nestjs/common/constants.js';
 import { RouteParamtypes } from '@nestjs/common/enums/route-paramtypes.enum.js';
-import type { CacheableOperation } from '../cache/cacheable.decorator.ts';
+import { type CacheableOperation, templatesOf } from '../cache/cacheable.decorator.ts';
 
 const CACHED_METHODS: readonly RequestMethod[] = [RequestMethod.GET, RequestMethod.HEAD, RequestMethod.ALL];
-const SHARED_PLACEHOLDER = /^\{(?:params|query)\b/;
+/** What one client sees and another one may, too. */
+const SHARED = /^\{(?:params|query)\b/;
 
 /** What is wrong with `@Cacheable` on this route. */
-export function routeFaults(route: object, { key, tags, when, unless }: CacheableOperation): string[] {
-  const templates = [key.template, ...(tags?.templates ?? [])].filter((template) => template !== undefined);
-  const callbacks = Object.entries({ key: key.isFunction, tags: tags?.isFunction, when, unless });
-  return [
-    ...(CACHED_METHODS.includes(Reflect.getMetadata(METHOD_METADATA, route) as RequestMethod)
-      ? []
-      : ['only GET can be cached; on other routes use @CacheEvict or @CachePut']),
-    ...(Reflect.hasMetadata(SSE_METADATA, route) ? ['an event stream cannot be cached'] : []),
-    ...callbacks
-      .filter(([, callback]) => Boolean(callback))
-      .map(([option]) => `${option}: a route has no arguments before its handler runs; use a template`),
-    ...templates
-      .flatMap((template) => template.from('argument', 'request'))
-      .filter((placeholder) => !SHARED_PLACEHOLDER.test(placeholder))
-      .map((placeholder) => `${placeholder}: a route is cached by {params.…} and {query.…}`),
-  ];
+export function routeFaults(route: object, operation: CacheableOperation): string[] {
+  const faults: string[] = [];
+  if (!CACHED_METHODS.includes(Reflect.getMetadata(METHOD_METADATA, route) as RequestMethod)) {
+    faults.push('only GET can be cached; on other routes use @CacheEvict or @CachePut');
+  }
+  if (Reflect.hasMetadata(SSE_METADATA, route)) faults.push('an event stream cannot be cached');
+  for (const option of functionsOf(operation)) {
+    faults.push(`${option}: a route has no arguments before its handler runs; use a template`);
+  }
+  for (const placeholder of templatesOf(operation).flatMap((template) => template.from('argument', 'request'))) {
+    if (!SHARED.test(placeholder)) faults.push(`${placeholder}: a route is cached by {params.…} and {query.…}`);
+  }
+  return faults;
+}
+
+function functionsOf({ key, tags, when, unless }: CacheableOperation): string[] {
+  const given = { key: key.kind === 'function', tags: tags?.isFunction === true, when, unless };
+  return Object.entries(given).flatMap(([option, isGiven]) => (isGiven ? [option] : []));
 }
 
 /**
