@@ -4,10 +4,12 @@ import { CacheLifecycle } from './cache.lifecycle.ts';
 import { MODULE_OPTIONS_TOKEN } from './cache.module-definition.ts';
 import { resolveModuleOptions, type CacheModuleOptions, type ResolvedModuleOptions } from './cache.module-options.ts';
 import { CacheEngine } from './cache/cache-engine.ts';
+import type { ReadTrace } from './cache/cache-stack.ts';
 import { CacheSync } from './cache/cache-sync.ts';
 import { CacheWaiters } from './cache/cache-waiters.ts';
 import { CacheService } from './cache/cache.service.ts';
 import { CacheableExplorer } from './cache/cacheable.explorer.ts';
+import { ReadOptionsResolver } from './cache/get-or-set.options.ts';
 import { KeyService } from './cache/key.service.ts';
 import { CollectionsService } from './collections/collections.service.ts';
 import { MemoryCollectionsStore } from './collections/memory-collections.store.ts';
@@ -51,7 +53,7 @@ export const providers: Provider[] = [
     provide: CacheEngine,
     inject: [BACKEND, CacheWaiters, KeySpace, OPTIONS],
     useFactory: ({ cache }: Backend, waiters: CacheWaiters, keys: KeySpace, options: ResolvedModuleOptions) =>
-      new CacheEngine({ store: cache, waiters, keys, options: options.cache }),
+      new CacheEngine({ store: cache, waiters, keys, options: options.cache, trace: traceOf(options) }),
   },
   {
     provide: CacheSync,
@@ -115,6 +117,7 @@ export const providers: Provider[] = [
         ...services,
         engine,
         options: cache,
+        read: new ReadOptionsResolver(cache),
         keys,
         separator: names.separator,
         stats,
@@ -139,4 +142,11 @@ function localCollections({ redis, collections, cache }: ResolvedModuleOptions):
   if (redis === null || collections.onOutage === 'reject') return undefined;
   const { maxEntries, maxBytes } = cache.l1;
   return new MemoryCollectionsStore(new MemoryKeyspace({ maxEntries, maxBytes }));
+}
+
+/** With `logLevel: 'debug'` every read is logged: its key escaped and cut, never its value. */
+function traceOf({ logLevel }: ResolvedModuleOptions): ReadTrace | undefined {
+  const logger = new LeveledLogger('Cache', logLevel);
+  if (!logger.isOn('debug')) return undefined;
+  return (key, outcome) => logger.debug(`${outcome} ${JSON.stringify(key.slice(0, 120))}`);
 }

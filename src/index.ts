@@ -1,7 +1,7 @@
 export { CacheModule } from './cache.module.ts';
 export type { CacheModuleOptions, MetricsOptions } from './cache.module-options.ts';
 export type { CacheModuleOptionsFactory } from './cache.module-definition.ts';
-export { cacheConfig } from './cache.config.ts';
+export { cacheConfig, cacheEnvironment } from './cache.config.ts';
 export type { Duration } from './common/duration.ts';
 
 export { CacheService } from './cache/cache.service.ts';

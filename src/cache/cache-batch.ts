@@ -13,26 +13,33 @@ const GATHER_MS = 2;
  */
 export class BatchLoader<T> {
   private readonly asked = new Map<string, (loaded: Promise<T | undefined>) => void>();
+  private readonly undecided: Set<string>;
   private timer: NodeJS.Timeout | undefined;
 
-  /** @param undecided how many keys are looked at */
   constructor(
     private readonly factory: (missing: string[]) => Promise<Loaded<T>>,
-    private undecided: number,
-  ) {}
+    keys: readonly string[],
+  ) {
+    this.undecided = new Set(keys);
+  }
 
   /** Asks for a missing key; to be its factory. */
   load(key: string): Promise<T | undefined> {
     const loaded = new Promise<T | undefined>((resolve) => this.asked.set(key, resolve));
-    this.decided();
+    this.decided(key);
     return loaded;
   }
 
-  /** Says that a key was found, or is asked for. */
-  decided(): void {
-    this.undecided--;
+  /** Says that a key has its value, whoever made it. */
+  found(key: string): void {
+    this.decided(key);
+  }
+
+  private decided(key: string): void {
+    this.undecided.delete(key);
+    if (this.asked.size === 0) return;
     clearTimeout(this.timer);
-    if (this.undecided <= 0) this.run();
+    if (this.undecided.size === 0) this.run();
     else this.timer = setTimeout(() => this.run(), GATHER_MS);
   }
 
@@ -67,12 +74,28 @@ export interface WarmReport {
   readonly durationMs: number;
 }
 
-/** Runs `act` for every item, at most `concurrency` at a time. */
-export async function eachOf<I>(
-  items: Iterable<I>,
+/** Loads entries, at most `concurrency` at a time; `load` says whether the factory ran. */
+export async function warmUp(
+  entries: Iterable<WarmEntry>,
   concurrency: number,
-  act: (item: I) => Promise<void>,
-): Promise<void> {
+  load: (entry: WarmEntry) => Promise<boolean>,
+): Promise<WarmReport> {
+  const startedAt = performance.now();
+  const failed: { key: string; error: Error }[] = [];
+  let [loaded, skipped] = [0, 0];
+  await eachOf(entries, concurrency, async (entry) => {
+    try {
+      if (await load(entry)) loaded++;
+      else skipped++;
+    } catch (error) {
+      failed.push({ key: entry.key, error: error instanceof Error ? error : new Error(String(error)) });
+    }
+  });
+  return { loaded, skipped, failed, durationMs: Math.round(performance.now() - startedAt) };
+}
+
+/** Runs `act` for every item, at most `concurrency` at a time. */
+async function eachOf<I>(items: Iterable<I>, concurrency: number, act: (item: I) => Promise<void>): Promise<void> {
   const queue = items[Symbol.iterator]();
   const work = async (): Promise<void> => {
     for (let next = queue.next(); next.done !== true; next = queue.next()) await act(next.value);

@@ -1,25 +1,9 @@
 import type { Duration } from '../common/duration.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
-import { duration, flag, number, oneOf, rule, type RulesOf, type Section } from '../common/option-rules.ts';
+import { rule, type Section } from '../common/option-rules.ts';
 import { readOptions } from '../common/read-options.ts';
 import type { Declaration } from '../common/wrap-method.ts';
 import type { CallFunction, NamesOption } from './cache-key.ts';
-import type { Coalescing } from './cache.options.ts';
-import type { GetOrSetOptions, SetOptions } from './get-or-set.options.ts';
-
-const span = duration('0ms', '24855d');
-
-export const SET_RULES = { ttl: span, grace: span } satisfies RulesOf<Omit<SetOptions, 'tags'>>;
-
-export const GET_OR_SET_RULES = {
-  ...SET_RULES,
-  staleWhileRevalidate: rule(`true, false or ${span.allowed}`, (value) => flag.read(value) ?? span.read(value)),
-  softTimeout: span,
-  hardTimeout: span,
-  jitter: number(0, 1),
-  cacheNull: flag,
-  coalesce: oneOf<Coalescing>('cluster', 'process', 'off'),
-} satisfies RulesOf<Omit<GetOrSetOptions, 'tags'>>;
 
 const only = <T>(allowed: string, accepts: (value: unknown) => boolean) =>
   rule(allowed, (value) => (accepts(value) ? (value as T) : undefined));

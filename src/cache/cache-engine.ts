@@ -4,7 +4,7 @@ import { CacheKeeper } from './cache-keeper.ts';
 import { CacheLeases } from './cache-lease.ts';
 import { CacheMetrics } from './cache-metrics.ts';
 import { CacheReader } from './cache-reader.ts';
-import { CacheStack } from './cache-stack.ts';
+import { CacheStack, type ReadTrace } from './cache-stack.ts';
 import type { CacheStore } from './cache-store.interface.ts';
 import { Notices } from './cache-sync.ts';
 import { CacheTags } from './cache-tags.ts';
@@ -18,6 +18,7 @@ export interface CacheEngineParts {
   readonly waiters: CacheWaiters;
   readonly keys: KeySpace;
   readonly options: ResolvedCacheOptions;
+  readonly trace?: ReadTrace | undefined;
 }
 
 /** The parts that work on one store, put together. */
@@ -30,7 +31,7 @@ export class CacheEngine {
   readonly stack: CacheStack;
   readonly writer: CacheWriter;
 
-  constructor({ store, waiters, keys, options }: CacheEngineParts) {
+  constructor({ store, waiters, keys, options, trace }: CacheEngineParts) {
     const { metrics, flights, notices } = this;
     const tags = new CacheTags(store, keys);
     const keeper = new CacheKeeper(tags, metrics, {
@@ -41,6 +42,7 @@ export class CacheEngine {
     this.store = store;
     this.reader = new CacheReader(store, tags, metrics, options.maxLatencyMs);
     this.stack = new CacheStack({
+      trace,
       reader: this.reader,
       tags,
       leases,

@@ -92,7 +92,7 @@ function parseStamps(text: string): Stamps | undefined {
   try {
     const stamps: unknown = JSON.parse(text);
     if (!Array.isArray(stamps)) return undefined;
-    last = { text, stamps: stamps as unknown as Stamps };
+    last = { text, stamps: stamps as Stamps };
     return last.stamps;
   } catch {
     return undefined;

@@ -9,11 +9,12 @@ import {
   wrapMethod,
 } from '../common/wrap-method.ts';
 import { checkOptions, keyOption, namesOption, text } from './cache-decorator.options.ts';
-import type { KeyContext, NamesOption } from './cache-key.ts';
+import type { NamesOption } from './cache-key.ts';
 import { CacheService } from './cache.service.ts';
 import type { ResultOf } from './cacheable.decorator.ts';
 import { type CallNames, callNamesOf } from './call-names.ts';
 import { currentRequest } from './current-request.ts';
+import type { KeyContext } from './method-template.ts';
 import { needsRequest } from './request-placeholders.ts';
 
 /** What a call of the method removes: templates as in `@Cacheable`, also with `{result.id}`, or functions. */

@@ -1,7 +1,8 @@
 import { BadRequestException } from '@nestjs/common';
 import { InvalidOptionsError } from '../common/errors.ts';
 import type { Declaration, Method } from '../common/wrap-method.ts';
-import { type CallFunction, type KeyContext, keySourceOf, MethodTemplate } from './cache-key.ts';
+import { type CallFunction, keySourceOf } from './cache-key.ts';
+import { type KeyContext, MethodTemplate } from './method-template.ts';
 
 const declared = (method: (...args: never[]) => unknown): Declaration => ({
   prototype: {},

@@ -53,7 +53,7 @@ export class CacheMetrics {
   snapshot(): CacheMetricsSnapshot {
     const served = this.hits + this.stale;
     const reads = served + this.misses + this.failures;
-    return { ...this, hitRate: reads === 0 ? 0 : served / reads };
+    return Object.assign({}, this, { hitRate: reads === 0 ? 0 : served / reads });
   }
 
   reset(): void {

@@ -8,12 +8,13 @@ import {
   wrapMethod,
 } from '../common/wrap-method.ts';
 import { callFunction, checkOptions, keyOption, namesOption } from './cache-decorator.options.ts';
-import { type CallFunction, type KeyContext, type KeySource, keySourceOf } from './cache-key.ts';
+import { type CallFunction, type KeySource, keySourceOf } from './cache-key.ts';
 import { CacheService } from './cache.service.ts';
 import { type CacheableOptions, templatesOf } from './cacheable.decorator.ts';
 import { type CallNames, callNamesOf } from './call-names.ts';
 import { currentRequest } from './current-request.ts';
 import { SET_RULES, type SetOptions } from './get-or-set.options.ts';
+import type { KeyContext } from './method-template.ts';
 import { needsRequest } from './request-placeholders.ts';
 
 /** Under which key the result of a method is stored, and for how long. */

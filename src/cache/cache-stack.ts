@@ -35,8 +35,13 @@ export interface CacheStackParts {
   readonly flights: CacheFlights;
   readonly metrics: CacheMetrics;
   readonly now: () => number;
+  /** Told of every read, where somebody wants to see them all. */
+  readonly trace: ReadTrace | undefined;
 }
 
+export type ReadTrace = (key: string, outcome: 'hit' | 'stale' | 'miss' | 'failure') => void;
+
+const COUNTER_OF = { hit: 'hits', stale: 'stale', miss: 'misses' } as const;
 const NO_VERSIONS: Versions = new Map();
 
 /**
@@ -51,12 +56,13 @@ export class CacheStack {
   constructor(private readonly parts: CacheStackParts) {}
 
   async getOrSet<T>(order: ReadOrder<T>): Promise<T> {
-    if (order.options.coalesce === 'off') return (await this.counted(this.read(order, undefined))).copy.value;
+    if (order.options.coalesce === 'off')
+      return (await this.counted(order.name, this.read(order, undefined))).copy.value;
     const { reads, context } = this.parts.flights;
     const running = reads.get(order.key);
     const flight = running ?? reads.start(order.key, (own) => this.read(order, own));
     const answer = context.wait(flight, () => new ReentrantLoadError(order.name)) as Promise<Outcome<T>>;
-    const { copy } = await this.counted(answer);
+    const { copy } = await this.counted(order.name, answer);
     return running === undefined ? copy.value : this.shared(copy);
   }
 
@@ -107,11 +113,12 @@ export class CacheStack {
 
   /** One computation per key and process; it goes on when nobody waits for it any more. */
   private refresh<T>(order: ReadOrder<T>, look: Look<T>, flight: Flight | undefined): Promise<Outcome<T>> {
-    const { context, refreshes } = this.parts.flights;
-    const isShared = order.options.coalesce !== 'off';
-    const running = isShared ? refreshes.get(order.key) : undefined;
+    const { context, reads, refreshes } = this.parts.flights;
+    const running = flight && refreshes.get(order.key);
     const refresh = running ?? refreshes.start(order.key, (own) => this.compute(order, look, own));
-    if (!isShared) refreshes.forget(order.key);
+    // What a forgotten read has looked at may be from before an invalidation: its refresh is its own.
+    const isCurrent = flight !== undefined && reads.get(order.key) === flight;
+    if (running === undefined && !isCurrent) refreshes.forget(order.key);
     return context.wait(refresh, () => new ReentrantLoadError(order.name), flight) as Promise<Outcome<T>>;
   }
 
@@ -185,16 +192,17 @@ export class CacheStack {
   }
 
   /** Records how a read went: the one place that does. */
-  private async counted<T>(answer: Promise<Outcome<T>>): Promise<Outcome<T>> {
-    const { metrics } = this.parts;
+  private async counted<T>(name: string, answer: Promise<Outcome<T>>): Promise<Outcome<T>> {
+    const { metrics, trace } = this.parts;
     try {
       const outcome = await answer;
-      if (outcome.kind === 'loaded') metrics.misses++;
-      else if (outcome.freshness === 'fresh') metrics.hits++;
-      else metrics.stale++;
+      const kind = outcome.kind === 'loaded' ? 'miss' : outcome.freshness === 'fresh' ? 'hit' : 'stale';
+      metrics[COUNTER_OF[kind]]++;
+      trace?.(name, kind);
       return outcome;
     } catch (error) {
       metrics.failures++;
+      trace?.(name, 'failure');
       throw error;
     }
   }

@@ -10,7 +10,7 @@ import type { LockService } from '../lock/lock.service.ts';
 import type { MessageCallback, PubSub } from '../message-bus/pub-sub.ts';
 import type { RateLimitService } from '../rate-limit/rate-limit.service.ts';
 import type { RedisClient, RedisConnection } from '../redis/redis.connection.ts';
-import { BatchLoader, chunksOf, eachOf, type Loaded, type WarmEntry, type WarmReport } from './cache-batch.ts';
+import { BatchLoader, chunksOf, warmUp, type Loaded, type WarmEntry, type WarmReport } from './cache-batch.ts';
 import type { CacheEngine } from './cache-engine.ts';
 import type { Factory } from './cache-factory.ts';
 import type { CacheMetricsSnapshot } from './cache-metrics.ts';
@@ -20,8 +20,8 @@ import { epochStamp, tagStamp } from './cache-tags.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
 import {
   checkedTags,
-  resolveReadOptions,
   type GetOrSetOptions,
+  type ReadOptionsResolver,
   type ResolvedReadOptions,
   type SetOptions,
 } from './get-or-set.options.ts';
@@ -30,6 +30,7 @@ import {
 export interface CacheParts {
   readonly engine: CacheEngine;
   readonly options: ResolvedCacheOptions;
+  readonly read: ReadOptionsResolver;
   readonly keys: KeySpace;
   readonly separator: string;
   readonly stats: StatsSource;
@@ -103,7 +104,7 @@ export class CacheService {
    * @throws what the factory throws; FactoryTimeoutError; ReentrantLoadError when the factory waits for its own key
    */
   async getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
-    const order = this.#order(key, resolveReadOptions(ttl, this.#parts.options), factory);
+    const order = this.#order(key, this.#parts.read.forRead(ttl), factory);
     return this.#isCached(order.key)
       ? this.#parts.engine.stack.getOrSet(order)
       : this.#parts.engine.stack.bypass(order);
@@ -176,7 +177,7 @@ export class CacheService {
   }
 
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>, ttl?: SetTtl): Promise<void> {
-    const options = resolveReadOptions(ttl, { ...this.#parts.options, jitter: 0 });
+    const options = this.#parts.read.forWrite(ttl);
     const items = [...entries].map(([key, value]) => [this.#full(key), value] as const);
     for (const chunk of chunksOf(items, this.#parts.options.batchSize)) {
       await this.#parts.engine.writer.set(chunk, this.#stampNames(options), options);
@@ -194,15 +195,11 @@ export class CacheService {
   ): Promise<Map<string, T>> {
     const wanted = [...new Set(keys)];
     wanted.forEach((key) => this.#full(key));
-    const batch = new BatchLoader(factory, wanted.length);
+    const batch = new BatchLoader(factory, wanted);
     const found = await Promise.all(
       wanted.map(async (key) => {
-        let isAsked = false;
-        const value = await this.getOrSet<T | undefined>(key, ttl as Ttl<T | undefined>, () => {
-          isAsked = true;
-          return batch.load(key);
-        });
-        if (!isAsked) batch.decided();
+        const value = await this.getOrSet<T | undefined>(key, ttl as Ttl<T | undefined>, () => batch.load(key));
+        batch.found(key);
         return [key, value] as const;
       }),
     );
@@ -211,25 +208,12 @@ export class CacheService {
 
   /** Loads what is not there yet, before it is asked for. A factory that fails is in the report and stops nothing. */
   async warm(entries: Iterable<WarmEntry>, { concurrency = 8 }: { concurrency?: number } = {}): Promise<WarmReport> {
-    const startedAt = performance.now();
-    const failed: { key: string; error: Error }[] = [];
-    let [loaded, skipped] = [0, 0];
-    await eachOf(entries, concurrency, async ({ key, ttl, factory }) => {
-      let isLoaded = false;
-      try {
-        if (this.#parts.options.warmup) {
-          await this.getOrSet<unknown>(key, ttl ?? {}, () => {
-            isLoaded = true;
-            return factory();
-          });
-        }
-        if (isLoaded) loaded++;
-        else skipped++;
-      } catch (error) {
-        failed.push({ key, error: error instanceof Error ? error : new Error(String(error)) });
-      }
+    return warmUp(entries, concurrency, async ({ key, ttl, factory }) => {
+      if (!this.#parts.options.warmup) return false;
+      const run = { began: false };
+      await this.getOrSet<unknown>(key, ttl ?? {}, () => ((run.began = true), factory()));
+      return run.began;
     });
-    return { loaded, skipped, failed, durationMs: Math.round(performance.now() - startedAt) };
   }
 
   /** The same cache with its keys under `name`; its `reset()` clears only them. Tags are shared with the whole cache. */

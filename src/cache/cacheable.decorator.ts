@@ -11,11 +11,12 @@ import {
 } from '../common/wrap-method.ts';
 import { callFunction, checkOptions, keyOption, namesOption, optionsOf } from './cache-decorator.options.ts';
 import type { FactoryContext } from './cache-factory.ts';
-import { type CallFunction, type KeyContext, type KeySource, keySourceOf, type MethodTemplate } from './cache-key.ts';
+import { type CallFunction, type KeySource, keySourceOf } from './cache-key.ts';
 import { CacheService } from './cache.service.ts';
 import { type CallNames, callNamesOf } from './call-names.ts';
-import { needsRequest } from './request-placeholders.ts';
 import { GET_OR_SET_RULES, type GetOrSetOptions } from './get-or-set.options.ts';
+import type { KeyContext, MethodTemplate } from './method-template.ts';
+import { needsRequest } from './request-placeholders.ts';
 
 export type ResultOf<M extends AsyncMethod> = Awaited<ReturnType<M>>;
 

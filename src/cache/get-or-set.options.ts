@@ -1,5 +1,7 @@
-import { parseDuration, toMs, type Duration } from '../common/duration.ts';
+import { toMs, type Duration } from '../common/duration.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
+import { duration, flag, number, oneOf, rule, type RulesOf, type Section } from '../common/option-rules.ts';
+import { readOptions } from '../common/read-options.ts';
 import type { Coalescing, ResolvedCacheOptions } from './cache.options.ts';
 
 /** How one value is read, computed and kept. Whatever is left out comes from the module's `cache` options. */
@@ -40,108 +42,120 @@ export interface ResolvedReadOptions {
   readonly hardTimeoutMs: number | undefined;
   readonly jitter: number;
   readonly tags: readonly string[];
-  readonly tagsOf: ((value: never) => readonly string[]) | undefined;
+  readonly tagsOf: TagsOf | undefined;
   readonly cacheNull: boolean;
   readonly coalesce: Coalescing;
 }
 
-const NAMES: ReadonlySet<string> = new Set<keyof GetOrSetOptions>([
-  'ttl',
-  'grace',
-  'staleWhileRevalidate',
-  'softTimeout',
-  'hardTimeout',
-  'jitter',
-  'tags',
-  'cacheNull',
-  'coalesce',
-]);
-const COALESCING: ReadonlySet<unknown> = new Set<Coalescing>(['cluster', 'process', 'off']);
 const MAX_TAGS = 64;
 const MAX_TAG_LENGTH = 250;
 const NO_TAGS: readonly string[] = [];
+/** How many different bare TTLs are remembered; a program has a handful. */
+const MAX_TTLS = 1_000;
 
-/**
- * Checks the options of one call and fills in the defaults.
- * @throws InvalidTtlError for a wrong `ttl`, InvalidOptionsError naming everything else that is wrong
- */
-export function resolveReadOptions(
-  given: number | Duration | GetOrSetOptions<never> | undefined,
-  defaults: ResolvedCacheOptions,
-): ResolvedReadOptions {
-  const options: GetOrSetOptions<never> = typeof given === 'object' ? given : {};
-  const ttlMs = resolveTtl(typeof given === 'object' ? given.ttl : given, defaults.ttlMs);
-  const faults: string[] = Object.keys(options)
-    .filter((name) => !NAMES.has(name))
-    .map((name) => `${name}: unknown option`);
-  const duration = (name: 'grace' | 'softTimeout' | 'hardTimeout'): number | undefined => {
-    const value = options[name];
-    if (value === undefined) return undefined;
-    const ms = parseDuration(value);
-    if (ms === undefined) faults.push(`${name}: must be a duration such as '30s'; received ${describe(value)}`);
-    return ms;
-  };
-  const graceMs = duration('grace') ?? defaults.graceMs;
-  const resolved: ResolvedReadOptions = {
-    ttlMs,
-    graceMs,
-    revalidateMs: resolveRevalidate(options.staleWhileRevalidate, graceMs, faults),
-    softTimeoutMs: duration('softTimeout'),
-    hardTimeoutMs: duration('hardTimeout'),
-    jitter: options.jitter ?? defaults.jitter,
-    tags: typeof options.tags === 'function' ? NO_TAGS : resolveTags(options.tags, faults),
-    tagsOf: typeof options.tags === 'function' ? options.tags : undefined,
-    cacheNull: options.cacheNull ?? defaults.cacheNull,
-    coalesce: options.coalesce ?? defaults.coalesce,
-  };
-  if (!(resolved.jitter >= 0 && resolved.jitter <= 1)) {
-    faults.push(`jitter: must be a number from 0 to 1; received ${describe(resolved.jitter)}`);
+const span = duration('0ms', '24855d');
+const isTag = (tag: unknown): boolean => typeof tag === 'string' && tag.trim() !== '' && tag.length <= MAX_TAG_LENGTH;
+const tagList = rule(
+  `a list of at most ${MAX_TAGS} texts of 1 to ${MAX_TAG_LENGTH} characters`,
+  (tags): readonly string[] | undefined =>
+    Array.isArray(tags) && tags.length <= MAX_TAGS && tags.every(isTag) ? [...new Set<string>(tags)] : undefined,
+);
+type TagsOf = (value: never) => readonly string[];
+const tagListOrFunction = rule(`${tagList.allowed}, or a function`, (tags) =>
+  typeof tags === 'function' ? (tags as TagsOf) : tagList.read(tags),
+);
+
+/** What `set` allows beside `tags`. */
+export const SET_RULES = { ttl: span, grace: span } satisfies RulesOf<Omit<SetOptions, 'tags'>>;
+
+/** What `getOrSet` allows beside `tags`. */
+export const GET_OR_SET_RULES = {
+  ...SET_RULES,
+  staleWhileRevalidate: rule(`true, false or ${span.allowed}`, (value) => flag.read(value) ?? span.read(value)),
+  softTimeout: span,
+  hardTimeout: span,
+  jitter: number(0, 1),
+  cacheNull: flag,
+  coalesce: oneOf<Coalescing>('cluster', 'process', 'off'),
+} satisfies RulesOf<Omit<GetOrSetOptions, 'tags'>>;
+
+/** A TTL or options of one call, as the caller gave them. */
+export type GivenOptions = number | Duration | GetOrSetOptions<never> | undefined;
+
+/** Checks the options of calls and fills in the defaults. What can be resolved once is resolved once. */
+export class ReadOptionsResolver {
+  private readonly byTtl = new Map<unknown, ResolvedReadOptions>();
+  private readonly byObject = new WeakMap<object, ResolvedReadOptions>();
+
+  constructor(private readonly defaults: ResolvedCacheOptions) {}
+
+  /** @throws InvalidTtlError for a wrong `ttl`, InvalidOptionsError naming everything else that is wrong */
+  forRead(given: GivenOptions): ResolvedReadOptions {
+    if (typeof given === 'object') return this.frozen(given) ?? this.resolve(given, GET_OR_SET_RULES);
+    const known = this.byTtl.get(given);
+    if (known !== undefined) return known;
+    const resolved = this.resolve({}, GET_OR_SET_RULES, given);
+    if (this.byTtl.size >= MAX_TTLS) this.byTtl.clear();
+    this.byTtl.set(given, resolved);
+    return resolved;
   }
-  if (!COALESCING.has(resolved.coalesce)) {
-    faults.push(`coalesce: must be 'cluster', 'process' or 'off'; received ${describe(resolved.coalesce)}`);
+
+  /** @throws InvalidTtlError, InvalidOptionsError */
+  forWrite(given: number | Duration | SetOptions | undefined): ResolvedReadOptions {
+    return typeof given === 'object' ? this.resolve(given, SET_RULES) : this.forRead(given);
   }
-  if (typeof resolved.cacheNull !== 'boolean') {
-    faults.push(`cacheNull: must be true or false; received ${describe(resolved.cacheNull)}`);
+
+  /** Options that nobody can change, such as a decorator's, mean the same at every call. */
+  private frozen(given: GetOrSetOptions<never>): ResolvedReadOptions | undefined {
+    if (!Object.isFrozen(given)) return undefined;
+    const known = this.byObject.get(given);
+    if (known !== undefined) return known;
+    const resolved = this.resolve(given, GET_OR_SET_RULES);
+    this.byObject.set(given, resolved);
+    return resolved;
   }
-  if (faults.length > 0) throw new InvalidOptionsError('Wrong cache options', faults);
-  return resolved;
+
+  private resolve(
+    given: GetOrSetOptions<never>,
+    rules: Section,
+    ttl: number | Duration | undefined = given.ttl,
+  ): ResolvedReadOptions {
+    const { defaults } = this;
+    const ttlMs = ttl === undefined ? defaults.ttlMs : toMs(ttl, 's');
+    const faults: string[] = [];
+    const read = readOptions({ ...given, ttl: undefined }, { ...rules, tags: tagListOrFunction }, faults) as Read;
+    if (faults.length > 0) throw new InvalidOptionsError('Wrong cache options', faults);
+    const { grace: graceMs = defaults.graceMs, staleWhileRevalidate: window = false, tags = NO_TAGS } = read;
+    return {
+      ttlMs,
+      graceMs,
+      revalidateMs: typeof window === 'number' ? window : window ? graceMs : 0,
+      softTimeoutMs: read.softTimeout,
+      hardTimeoutMs: read.hardTimeout,
+      jitter: read.jitter ?? defaults.jitter,
+      tags: typeof tags === 'function' ? NO_TAGS : tags,
+      tagsOf: typeof tags === 'function' ? tags : undefined,
+      cacheNull: read.cacheNull ?? defaults.cacheNull,
+      coalesce: read.coalesce ?? defaults.coalesce,
+    };
+  }
 }
 
-/** @throws InvalidOptionsError for tags that are not non-blank text, or too many of them */
+/** Options as their rules read them: durations in milliseconds. */
+interface Read {
+  readonly grace?: number;
+  readonly staleWhileRevalidate?: boolean | number;
+  readonly softTimeout?: number;
+  readonly hardTimeout?: number;
+  readonly jitter?: number;
+  readonly cacheNull?: boolean;
+  readonly coalesce?: Coalescing;
+  readonly tags?: readonly string[] | TagsOf;
+}
+
+/** @throws InvalidOptionsError for what is not a list of tags */
 export function checkedTags(tags: readonly string[]): readonly string[] {
-  const faults: string[] = [];
-  const checked = resolveTags(tags, faults);
-  if (faults.length > 0) throw new InvalidOptionsError('Wrong cache tags', faults);
-  return checked;
+  const checked = tagList.read(tags);
+  if (checked !== undefined) return checked;
+  throw new InvalidOptionsError('Wrong cache tags', [`tags: must be ${tagList.allowed}`]);
 }
-
-function resolveTtl(ttl: unknown, defaultMs: number): number {
-  return ttl === undefined ? defaultMs : toMs(ttl as number | Duration, 's');
-}
-
-/** A window of its own makes the value kept that long, so it also is the least grace. */
-function resolveRevalidate(window: unknown, graceMs: number, faults: string[]): number {
-  if (window === undefined || window === false) return 0;
-  if (window === true) return graceMs;
-  const ms = typeof window === 'string' ? parseDuration(window) : undefined;
-  if (ms === undefined) {
-    faults.push(`staleWhileRevalidate: must be true, false or a duration; received ${describe(window)}`);
-  }
-  return ms ?? 0;
-}
-
-function resolveTags(tags: readonly unknown[] | undefined, faults: string[]): readonly string[] {
-  if (tags === undefined) return NO_TAGS;
-  if (!Array.isArray(tags)) {
-    faults.push(`tags: must be a list of texts; received ${describe(tags)}`);
-    return NO_TAGS;
-  }
-  if (tags.length > MAX_TAGS) faults.push(`tags: must be at most ${MAX_TAGS}; received ${tags.length}`);
-  const wrong = tags.find((tag) => typeof tag !== 'string' || tag.trim() === '' || tag.length > MAX_TAG_LENGTH);
-  if (wrong !== undefined || tags.includes(undefined)) {
-    faults.push(`tags: each must be a non-blank text of at most ${MAX_TAG_LENGTH} characters`);
-  }
-  return [...new Set(tags as readonly string[])];
-}
-
-const describe = (value: unknown): string => (typeof value === 'string' ? `'${value.slice(0, 40)}'` : typeof value);

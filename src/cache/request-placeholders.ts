@@ -1,4 +1,4 @@
-import type { MethodTemplate } from './cache-key.ts';
+import type { MethodTemplate } from './method-template.ts';
 
 const PLACEHOLDERS = Symbol.for('nestjs-keep:request-placeholders');
 

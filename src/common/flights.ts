@@ -16,9 +16,9 @@ export class Flight<T = unknown> {
 
   /** Whether this flight waits, directly or through others, for `other`. */
   leadsTo(other: Flight, seen = new Set<Flight>()): boolean {
-    if ((this as Flight) === other) return true;
-    if (seen.has(this as Flight)) return false;
-    seen.add(this as Flight);
+    if (this === other) return true;
+    if (seen.has(this)) return false;
+    seen.add(this);
     for (const next of this.waitsFor) if (next.leadsTo(other, seen)) return true;
     return false;
   }
@@ -98,11 +98,11 @@ export class FlightContext {
   async wait<T>(flight: Flight<T>, reentrant: () => Error, from: Flight | undefined = this.current()): Promise<T> {
     if (from === undefined) return flight.promise;
     if (flight.leadsTo(from)) throw reentrant();
-    from.waitsFor.add(flight as Flight);
+    from.waitsFor.add(flight);
     try {
       return await flight.promise;
     } finally {
-      from.waitsFor.delete(flight as Flight);
+      from.waitsFor.delete(flight);
     }
   }
 

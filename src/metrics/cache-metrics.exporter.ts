@@ -9,7 +9,7 @@ type Metric = Counter | Gauge;
 
 /** Prometheus keeps one metric per name and process; several applications of a process add up in it. */
 const SOURCES = Symbol.for('nestjs-keep:metric-sources');
-type SharedMetric = Metric & { [SOURCES]?: Set<CacheService> };
+type SharedMetric = Metric & { [SOURCES]?: Set<CacheService> | undefined };
 
 /**
  * Offers the counters to Prometheus through @willsoto/nestjs-prometheus, where that is installed. They are read when

@@ -235,7 +235,7 @@ export function describeCacheStoreContract(name: string, open: () => Promise<Cac
 
       it('removes exactly the keys that a pattern matches', async () => {
         const matching = Array.from({ length: 1_200 }, (_, index) => `${key}:yes:${index}`);
-        const others = [`${key}:no`, `${key}`, `other${key}:yes:1`];
+        const others = [`${key}:no`, key, `other${key}:yes:1`];
         await store.write(
           [...matching, ...others].map((each) => [each, draft('x')]),
           '',
