@@ -8,7 +8,6 @@ import {
 } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
 import { defer, lastValueFrom, type Observable } from 'rxjs';
-import type { KeyContext } from '../cache/cache-key.ts';
 import { CacheService } from '../cache/cache.service.ts';
 import {
   type CacheableOperation,
@@ -17,6 +16,7 @@ import {
   tagEntry,
 } from '../cache/cacheable.decorator.ts';
 import { currentRequest, type RequestData } from '../cache/current-request.ts';
+import type { KeyContext } from '../cache/method-template.ts';
 import { requestPlaceholdersOf } from '../cache/request-placeholders.ts';
 import { routeKeyOf, routeNameOf, type RouteRequest } from './route-cache-key.ts';
 import { ownsResponse } from './route-rules.ts';
