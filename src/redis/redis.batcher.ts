@@ -69,7 +69,7 @@ export class RedisBatcher {
   /** @throws RangeError when the number of arguments is not the script's: it would shift those of the other calls */
   run<R>(script: KeyedScript<R>, key: string, args: readonly ScriptArgument[]): Promise<R> {
     if (args.length !== script.arity) {
-      throw new RangeError(`${script.name} takes ${script.arity} arguments, not ${args.length}`);
+      return Promise.reject(new RangeError(`${script.name} takes ${script.arity} arguments, not ${args.length}`));
     }
     return new Promise<unknown>((resolve, reject) => {
       const calls = this.#calls.get(script);

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import {
   isCacheInfrastructureError,
   OutcomeUnknownError,
@@ -28,14 +29,14 @@ export function failureOf(operation: string, error: unknown): Error {
 
 /** First word of an error that the server answered, such as `NOSCRIPT`; undefined when it did not answer at all. */
 export function replyCodeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined;
+  if (!isError(error) || error.name !== 'ReplyError') return undefined;
   const [code] = /^[A-Z][A-Z0-9]*\b/.exec(messageOf(error)) ?? ['an error'];
   return code;
 }
 
 /** Why a connection failed, in words that hold neither user nor password. */
 export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'connection lost';
+  if (!isError(error)) return 'connection lost';
   const code = replyCodeOf(error);
   if (code !== undefined) return `the server answered ${code}`;
   // A cluster that reached none of its nodes keeps what went wrong with the last one.
@@ -56,8 +57,11 @@ function isWrongType(error: unknown): boolean {
 
 const messageOf = (error: Error): string => error.message.replace(SCRIPT_POSITION, '');
 
-const isNotSent = (error: unknown): boolean => error instanceof Error && error.message.endsWith(NOT_SENT);
+const isNotSent = (error: unknown): boolean => isError(error) && error.message.endsWith(NOT_SENT);
 
 /** A mistake in our own code is neither an outage nor an unknown outcome, and must stay visible. */
 const isProgrammingError = (error: unknown): error is Error =>
-  error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+  isError(error) && ['TypeError', 'RangeError', 'ReferenceError'].includes(error.name);
+
+/** Unlike `instanceof` this also knows the errors of Node itself in a test runner that isolates its globals. */
+const isError = (value: unknown): value is Error => types.isNativeError(value);

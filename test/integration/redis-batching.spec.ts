@@ -1,0 +1,200 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StoreUnavailableError, WrongTypeError } from '../../src/common/errors.ts';
+import type { RedisConnection } from '../../src/redis/redis.connection.ts';
+import { defineScript } from '../../src/redis/redis.script.ts';
+import { Connections } from '../support/connections.ts';
+import { startSingleNodeCluster, startStandalone, type TestServers } from '../support/servers.ts';
+
+const APPEND = defineScript({
+  name: 'test.append',
+  arity: 1,
+  body: `redis.call('APPEND', key, arg[1]) return redis.call('GET', key)`,
+  reply: (raw) => String(raw),
+});
+/** Answers nothing, which Lua says with nil. */
+const STORE = defineScript({
+  name: 'test.store',
+  arity: 1,
+  body: `redis.call('SET', key, arg[1])`,
+  reply: (raw) => raw,
+});
+const COUNT = defineScript({ name: 'test.count', arity: 0, body: `return redis.call('INCR', key)`, reply: Number });
+
+const connections = new Connections();
+
+/** How often the server was asked to run a command since `CONFIG RESETSTAT`, calls inside scripts included. */
+async function callsOf(servers: TestServers, command: string): Promise<number> {
+  const [, calls = '0'] =
+    new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await servers.ask('INFO', 'commandstats')) ?? [];
+  return Number(calls);
+}
+
+const numbered = (count: number, prefix = 'key') => Array.from({ length: count }, (_, index) => `${prefix}:${index}`);
+
+describe('a connection to one server', () => {
+  let servers: TestServers;
+  let connection: RedisConnection;
+
+  beforeAll(async () => {
+    servers = await startStandalone();
+  });
+  beforeEach(async () => {
+    await servers.ask('FLUSHALL');
+    connection = await connections.open(servers.port);
+    await servers.ask('CONFIG', 'RESETSTAT');
+  });
+  afterEach(connections.close);
+  afterAll(() => servers.stop());
+
+  it('reads a lone key with GET, at the end of the current callback', async () => {
+    await servers.ask('SET', 'a', 'value');
+    await servers.ask('CONFIG', 'RESETSTAT');
+    expect(await connection.get('a')).toEqual(Buffer.from('value'));
+    expect(await callsOf(servers, 'get')).toBe(1);
+    expect(await callsOf(servers, 'mget')).toBe(0);
+  });
+
+  it('reads the keys of one turn with one MGET, each key once, and gives everybody the right value', async () => {
+    const keys = numbered(100);
+    await Promise.all(keys.map((key) => connection.run(STORE, key, `value of ${key}`)));
+    const wanted = [...keys, ...keys, 'absent'];
+    const values = await Promise.all(wanted.map((key) => connection.get(key)));
+    expect(values.map((value) => value?.toString())).toEqual([
+      ...wanted.slice(0, -1).map((key) => `value of ${key}`),
+      undefined,
+    ]);
+    expect(await callsOf(servers, 'mget')).toBe(1);
+    expect(await callsOf(servers, 'get')).toBe(0);
+  });
+
+  it('collects what callers ask for after the same reply', async () => {
+    const chains = numbered(50).map(async (key) => {
+      for (let step = 0; step < 4; step += 1) await connection.get(`${key}:${step}`);
+    });
+    await Promise.all(chains);
+    expect(await callsOf(servers, 'mget')).toBe(4);
+  });
+
+  it('keeps reads made during a turn in which another batch is in flight together', async () => {
+    const first = connection.get('first');
+    await sleep(0);
+    const others = [connection.get('a'), Promise.resolve().then(() => connection.get('b'))];
+    await Promise.all([first, ...others]);
+    expect(await callsOf(servers, 'mget')).toBe(1);
+  });
+
+  it('sends at most 128 keys in a batch', async () => {
+    await Promise.all(numbered(300).map((key) => connection.get(key)));
+    expect(await callsOf(servers, 'mget')).toBe(3);
+  });
+
+  it('does not let a batch of large arguments grow without bound', async () => {
+    const large = 'x'.repeat(512 * 1024);
+    await Promise.all(numbered(4).map((key) => connection.run(STORE, key, large)));
+    expect((await callsOf(servers, 'evalsha')) + (await callsOf(servers, 'eval'))).toBeGreaterThanOrEqual(2);
+  });
+
+  it('runs the calls of one script in one turn as one EVALSHA, in the order they were made', async () => {
+    await connection.run(APPEND, 'other', 'x');
+    await servers.ask('CONFIG', 'RESETSTAT');
+    const texts = await Promise.all(['a', 'b', 'c', 'd'].map((letter) => connection.run(APPEND, 'same', letter)));
+    expect(texts).toEqual(['a', 'ab', 'abc', 'abcd']);
+    expect(await callsOf(servers, 'evalsha')).toBe(1);
+    expect(await callsOf(servers, 'eval')).toBe(0);
+  });
+
+  it('keeps the replies of keys whose script answers nothing apart from the others', async () => {
+    const replies = await Promise.all(numbered(5).map((key) => connection.run(STORE, key, 'x')));
+    expect(replies).toEqual([null, null, null, null, null]);
+    expect(await Promise.all(numbered(5).map((key) => connection.get(key)))).toEqual(Array(5).fill(Buffer.from('x')));
+  });
+
+  it('carries arguments and replies as bytes', async () => {
+    const bytes = Buffer.from([0, 13, 10, 255, 128]);
+    await Promise.all([connection.run(STORE, 'a', bytes), connection.run(STORE, 'b', 7)]);
+    expect(await Promise.all([connection.get('a'), connection.get('b')])).toEqual([bytes, Buffer.from('7')]);
+  });
+
+  it('refuses a call with a wrong number of arguments instead of shifting those of its neighbours', async () => {
+    const neighbour = connection.run(STORE, 'a', 'x');
+    await expect(connection.run(STORE, 'b')).rejects.toThrow('test.store takes 1 arguments, not 0');
+    await neighbour;
+    expect(await connection.get('a')).toEqual(Buffer.from('x'));
+  });
+
+  it('fails only the call whose key fails', async () => {
+    await servers.ask('SADD', 'set', 'member');
+    const calls = ['a', 'set', 'b'].map((key) => connection.run(APPEND, key, 'x'));
+    const outcomes = await Promise.allSettled(calls);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    await expect(calls[1]).rejects.toBeInstanceOf(WrongTypeError);
+  });
+
+  it('reports a lone read of another type, and reads it as absent among others', async () => {
+    await servers.ask('SADD', 'set', 'member');
+    await expect(connection.get('set')).rejects.toBeInstanceOf(WrongTypeError);
+    expect(await Promise.all([connection.get('set'), connection.get('other')])).toEqual([null, null]);
+  });
+
+  it('loses no call when the server forgets its scripts all the time', async () => {
+    const over = new AbortController();
+    const flushing = (async () => {
+      while (!over.signal.aborted) await servers.ask('SCRIPT', 'FLUSH');
+    })();
+    for (let round = 1; round <= 40; round += 1) {
+      const counts = await Promise.all(numbered(20).map((key) => connection.run(COUNT, key)));
+      expect(counts).toEqual(Array(20).fill(round));
+    }
+    over.abort();
+    await flushing;
+  });
+
+  it('says of a broken script that it failed, and shows neither its arguments nor its text', async () => {
+    const broken = defineScript({ name: 'test.broken', arity: 1, body: `return nothing.here`, reply: String });
+    const failure = await connection.run(broken, 'a', 'hunter2').catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(StoreUnavailableError);
+    expect(String(failure)).not.toContain('hunter2');
+  });
+});
+
+describe('a connection to a server that refuses several keys in one command', () => {
+  let servers: TestServers;
+
+  beforeAll(async () => {
+    servers = await startSingleNodeCluster();
+  });
+  afterEach(connections.close);
+  afterAll(() => servers.stop());
+
+  it('finds out when it connects, and sends one command per key', async () => {
+    const connection = await connections.open(servers.port);
+    expect(connection.isOneNode).toBe(false);
+    await servers.ask('CONFIG', 'RESETSTAT');
+    const keys = numbered(50);
+    expect(await Promise.all(keys.map((key) => connection.run(STORE, key, key)))).toEqual(Array(50).fill(null));
+    expect(await Promise.all(keys.map((key) => connection.get(key)))).toEqual(keys.map((key) => Buffer.from(key)));
+    expect(await callsOf(servers, 'get')).toBe(50);
+    expect(await callsOf(servers, 'mget')).toBe(0);
+    expect(await servers.ask('INFO', 'errorstats')).not.toContain('CROSSSLOT');
+  });
+
+  it('falls back without losing anything when it finds out only later', async () => {
+    // An ACL that hides the keys of the probe: it is answered NOPERM and says nothing.
+    await servers.ask('ACL', 'SETUSER', 'limited', 'on', '>pass', '~key:*', '+@all');
+    const connection = await connections.open({
+      kind: 'standalone',
+      nodes: [{ host: '127.0.0.1', port: servers.port }],
+      username: 'limited',
+      password: 'pass',
+    });
+    expect(connection.isOneNode).toBe(true);
+    const keys = numbered(30, 'key:late');
+    const [counts, values] = await Promise.all([
+      Promise.all(keys.map((key) => connection.run(COUNT, key))),
+      Promise.all(keys.map((key) => connection.get(`${key}:absent`))),
+    ]);
+    expect(counts).toEqual(Array(30).fill(1));
+    expect(values).toEqual(Array(30).fill(null));
+    expect(connection.isOneNode).toBe(false);
+  });
+});
