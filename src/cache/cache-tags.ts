@@ -60,8 +60,7 @@ export class CacheTags {
     const keys = asked.map((name) => this.keyOf(name));
     const versions = await this.store.capture(keys, rememberMs);
     asked.forEach((name, index) => this.remember(name, versions[index], this.store.now() + rememberMs));
-    // What was known is older, and an entry must not claim to be newer than its factory.
-    return new Map([...extended(NO_VERSIONS, asked, versions), ...known]);
+    return extended(known, asked, versions);
   }
 
   /** The versions as this process last saw them; undefined unless all are known. They may be out of date. */

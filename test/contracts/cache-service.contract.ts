@@ -244,6 +244,15 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
     });
 
     describe('loading', () => {
+      it('spreads the ends of entries loaded together, and never beyond their TTL', async () => {
+        const keys = Array.from({ length: 60 }, (_, index) => `${key}:${index}`);
+        await Promise.all(keys.map((each) => cache.getOrSet(each, { ttl: '1000s', jitter: 0.5 }, () => 1)));
+        const ttls = await Promise.all(keys.map((each) => cache.ttl(each)));
+        expect(Math.max(...ttls)).toBeLessThanOrEqual(1_000);
+        expect(Math.min(...ttls)).toBeGreaterThanOrEqual(499);
+        expect(new Set(ttls).size).toBeGreaterThan(20);
+      });
+
       it('runs the factory once for a thousand callers of a cold key', async () => {
         let runs = 0;
         const factory = async () => {
@@ -557,6 +566,42 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
         expect(report).toMatchObject({ loaded: 1, skipped: 1, failed: [{ key: `${key}:bad` }] });
         expect(report.durationMs).toBeGreaterThanOrEqual(0);
         expect(await cache.get(`${key}:cold`)).toBe(3);
+      });
+    });
+
+    describe('roll-out', () => {
+      const openWith = (changes: CacheModuleOptions['cache']) =>
+        openCacheApp({ ...setup.options, cache: { ...changes } });
+
+      it('always runs the factory when caching is switched off, and still sets and gets', async () => {
+        const off = await openWith({ enabled: false });
+        let runs = 0;
+        const read = () => off.cache.getOrSet(key, 60, () => ++runs);
+        expect([await read(), await read()]).toEqual([1, 2]);
+        await off.cache.set(key, 'set');
+        expect(await off.cache.get(key)).toBe('set');
+        await expect(off.cache.getOrSet(key, 60, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+        await off.close();
+      });
+
+      it('caches the given share of keys, always the same ones', async () => {
+        const half = await openWith({ rolloutPercent: 50 });
+        const keys = Array.from({ length: 200 }, (_, index) => `${key}:${index}`);
+        const load = () => Promise.all(keys.map((each) => half.cache.getOrSet(each, 60, () => each)));
+        await load();
+        half.cache.resetMetrics();
+        await load();
+        const { hits, loads } = half.cache.getMetrics();
+        expect(hits + loads).toBe(200);
+        expect(hits).toBeGreaterThan(60);
+        expect(hits).toBeLessThan(140);
+        await half.close();
+      });
+
+      it('loads nothing ahead when warming is switched off', async () => {
+        const cold = await openWith({ warmup: false });
+        expect(await cold.cache.warm([{ key, factory: () => 1 }])).toMatchObject({ loaded: 0, skipped: 1 });
+        await cold.close();
       });
     });
 

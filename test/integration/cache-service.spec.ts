@@ -64,6 +64,15 @@ describe('on a server', () => {
     }
   });
 
+  it('never gives a key an older version, also when the clock of the server went back', async () => {
+    await app.cache.set('clock', 1);
+    await raw.setrange('app:v1:clock', 75, '9000000000000000');
+    await app.cache.set('clock', 2);
+    const header = await raw.getrange('app:v1:clock', 75, 90);
+    expect(Number(header)).toBeGreaterThan(9_000_000_000_000_000);
+    expect(await app.cache.get('clock')).toBe(2);
+  });
+
   it('works on after the server has lost everything', async () => {
     await app.cache.set('a', 1, { tags: ['t'] });
     await raw.flushall();
