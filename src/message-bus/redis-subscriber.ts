@@ -43,10 +43,11 @@ export class RedisSubscriber {
   /** Resolves when the channel is heard, or at once when the server is away. @throws StoreUnavailableError if refused */
   async join(channel: string): Promise<void> {
     if (this.isClosed) throw new StoreUnavailableError('subscribe', 'the message bus is closed');
-    if (this.client?.status === 'ready') return this.subscribe(this.client, channel);
     this.open();
-    if (this.connection.isAvailable) await this.attempted;
-    if (!this.isInForce) this.hasGap = true;
+    if (this.client?.status !== 'ready' && this.connection.isAvailable) await this.attempted;
+    // Said here even if it was said for all channels already: only so does the caller learn of a refusal.
+    if (this.client?.status === 'ready') await this.subscribe(this.client, channel);
+    if (this.client?.status !== 'ready') this.hasGap = true;
   }
 
   async leave(channel: string): Promise<void> {
