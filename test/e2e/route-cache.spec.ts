@@ -33,6 +33,7 @@ import { CacheEvict } from '../../src/cache/cache-evict.decorator.ts';
 import { Cacheable } from '../../src/cache/cacheable.decorator.ts';
 import { CacheService } from '../../src/index.ts';
 import { eventually } from '../support/eventually.ts';
+import { gatedFactory } from '../support/gate.ts';
 import { type HttpAppOptions, openHttpApp, PLATFORMS } from '../support/http-app.ts';
 
 describe.each(PLATFORMS)('@Cacheable on a route, on %s', (platform) => {
@@ -246,9 +247,18 @@ describe.each(PLATFORMS)('@Cacheable on a route, on %s', (platform) => {
       send(body: unknown): unknown;
     }
 
+    @Injectable()
+    class Arrivals {
+      count = 0;
+      canActivate(): boolean {
+        return ++this.count > 0;
+      }
+    }
+
     @Controller('replies')
     class Replies {
       runs = 0;
+      gate = (): Promise<unknown> => Promise.resolve();
       private run(): Promise<{ run: number }> {
         return Promise.resolve({ run: ++this.runs });
       }
@@ -306,6 +316,7 @@ describe.each(PLATFORMS)('@Cacheable on a route, on %s', (platform) => {
       @Cacheable('1m')
       @Get('file')
       async file(): Promise<StreamableFile> {
+        await this.gate();
         return new StreamableFile(Buffer.from(`file ${(await this.run()).run}`), { type: 'text/plain' });
       }
 
@@ -333,7 +344,7 @@ describe.each(PLATFORMS)('@Cacheable on a route, on %s', (platform) => {
     let warn: jest.SpyInstance;
     beforeEach(async () => {
       warn = jest.spyOn(Logger.prototype, 'warn').mockReturnValue();
-      await open({ controllers: [Replies] });
+      await open({ controllers: [Replies], providers: [Arrivals, { provide: APP_GUARD, useExisting: Arrivals }] });
     });
     afterEach(() => warn.mockRestore());
     const runs = () => app.get(Replies).runs;
@@ -365,10 +376,15 @@ describe.each(PLATFORMS)('@Cacheable on a route, on %s', (platform) => {
       }
     });
 
-    it('is a stream of its own for each request', async () => {
-      const files = await Promise.all(Array.from({ length: 5 }, () => get('/replies/file').expect(200)));
-      const texts = files.map(({ text }) => text).sort();
+    it('is a stream of its own for each request, also for those that waited for the same entry', async () => {
+      const gate = gatedFactory(() => undefined);
+      app.get(Replies).gate = gate;
+      const answers = Array.from({ length: 5 }, () => get('/replies/file').expect(200).then());
+      await eventually(() => app.get(Arrivals).count === 5);
+      gate.open();
+      const texts = (await Promise.all(answers)).map(({ text }) => text).sort();
       expect(texts).toEqual(['file 1', 'file 2', 'file 3', 'file 4', 'file 5']);
+      expect(app.get(CacheService).getMetrics().unstorable).toBe(0);
     });
 
     it('undefined is not stored, null is', async () => {
