@@ -27,7 +27,7 @@ import { CacheEvict } from '../../src/cache/cache-evict.decorator.ts';
 import { CachePut } from '../../src/cache/cache-put.decorator.ts';
 import { Cacheable } from '../../src/cache/cacheable.decorator.ts';
 import { Caching } from '../../src/cache/caching.decorator.ts';
-import { CacheModule, CacheService } from '../../src/index.ts';
+import { CacheModule, type CacheModuleOptions, CacheService } from '../../src/index.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { gatedFactory } from '../support/gate.ts';
 import { openHttpApp, PLATFORMS } from '../support/http-app.ts';
@@ -50,7 +50,11 @@ const openWith = async <T>(type: Type<T>): Promise<T> => (await open([type])).ge
 const failure = (providers: Providers): Promise<Error> =>
   open(providers).then(
     () => Promise.reject(new Error('it started')),
-    (error: unknown) => error as Error,
+    (error: unknown) => {
+      // Nest 11 cannot close what did not start.
+      opened.pop();
+      return error as Error;
+    },
   );
 
 describe('a decorated method of a provider', () => {
@@ -178,6 +182,42 @@ describe('a decorated method of a provider', () => {
     opened.push(module);
     expect(await module.get(Counter).twice()).toEqual([1, 2]);
     expect(await new Counter().twice()).toEqual([1, 2]);
+  });
+});
+
+describe('a decorated method while there is nothing to cache in', () => {
+  @Injectable()
+  class Counter {
+    runs = 0;
+
+    @Cacheable({ key: 'counter', ttl: '1m' })
+    async next(): Promise<number> {
+      return Promise.resolve(++this.runs);
+    }
+
+    @CacheEvict({ keys: 'counter', tags: 'counters', pattern: 'counter*' })
+    @CachePut({ key: 'other' })
+    async evict(): Promise<string> {
+      return Promise.resolve('evicted');
+    }
+  }
+  const openWithout = async (options: CacheModuleOptions): Promise<Counter> => {
+    const imports = [CacheModule.forRoot(options)];
+    const module = await Test.createTestingModule({ imports, providers: [Counter] }).compile();
+    opened.push(module);
+    return (await module.init()).get(Counter);
+  };
+
+  it('runs each time with the cache switched off', async () => {
+    const counter = await openWithout({ cache: { enabled: false } });
+    expect([await counter.next(), await counter.next()]).toEqual([1, 2]);
+    await expect(counter.evict()).resolves.toBe('evicted');
+  });
+
+  it('runs, and does not fail, while the server is away', async () => {
+    const [port = 0] = await freePorts(1);
+    const counter = await openWithout({ redis: { url: `redis://127.0.0.1:${port}`, bootBudget: '50ms' } });
+    await expect(counter.next()).resolves.toBe(1);
   });
 });
 
