@@ -1,10 +1,9 @@
 import { MAX_DEPTH } from './descent.ts';
-import { looksTagged } from './codec-tags.ts';
 
 /**
  * Whether `JSON.parse(JSON.stringify(value))` gives the value back, found out at a fraction of the price of
- * `JSON.stringify`. Says no as well when in doubt: too deep (a cycle, perhaps), too large, or text that looks like a
- * tag. The slower walk that follows then says exactly what it is.
+ * `JSON.stringify`. Says no as well when in doubt: too deep (a cycle, perhaps) or too large. The slower walk that
+ * follows then says exactly what it is.
  */
 export const isFaithfulInJson = (value: unknown, maxBytes: number): boolean =>
   new FaithfulCheck(maxBytes).value(value, MAX_DEPTH);
@@ -21,7 +20,7 @@ class FaithfulCheck {
     switch (typeof value) {
       case 'string':
         this.#remaining -= value.length;
-        return !looksTagged(value);
+        return true;
       case 'number':
         return Number.isFinite(value) && !Object.is(value, -0);
       case 'boolean':

@@ -1,39 +1,37 @@
 import { ERROR_TAG, MAP_TAG, SET_TAG, looksTagged, untag } from './codec-tags.ts';
-import { MAX_DEPTH } from './descent.ts';
-
-/** An error takes two levels of JSON; what is deeper than any value we write is not ours. */
-const MAX_TREE_DEPTH = 2 * MAX_DEPTH;
 
 /** Fields that a constructor would have made non-enumerable. */
 const HIDDEN: ReadonlySet<string> = new Set(['cause', 'errors']);
 
 /** Classes an error comes back as; any other keeps its name on a plain Error. */
-const ERRORS: ReadonlyMap<string, new (message: string) => Error> = new Map(
-  [Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map((type) => [type.name, type]),
-);
+const ERRORS: ReadonlyMap<string, (message: string) => Error> = new Map([
+  ['AggregateError', (message: string) => new AggregateError([], message)],
+  ...[EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map(
+    (type) => [type.name, (message: string) => new type(message)] as const,
+  ),
+]);
 
 /**
  * Turns the tags in freshly parsed JSON back into values, in place.
- * @throws when a tag is malformed, or the tree deeper than any we write
+ * @throws when a tag is malformed, or the tree is deeper than the stack
  */
-export function untagTree(node: unknown, depth = 0): unknown {
+export function untagTree(node: unknown): unknown {
   if (typeof node === 'string') return looksTagged(node) ? untag(node) : node;
   if (typeof node !== 'object' || node === null) return node;
-  if (depth > MAX_TREE_DEPTH) throw new TypeError('too deep');
-  return Array.isArray(node) ? untagArray(node, depth + 1) : untagFields(node as Record<string, unknown>, depth + 1);
+  return Array.isArray(node) ? untagArray(node) : untagFields(node as Record<string, unknown>);
 }
 
-function untagArray(items: unknown[], depth: number): unknown {
+function untagArray(items: unknown[]): unknown {
   const build = containerOf(items[0]);
-  for (let index = build ? 1 : 0; index < items.length; index++) items[index] = untagTree(items[index], depth);
+  for (let index = build ? 1 : 0; index < items.length; index++) items[index] = untagTree(items[index]);
   return build ? build(items.slice(1)) : items;
 }
 
-function untagFields(fields: Record<string, unknown>, depth: number): unknown {
+function untagFields(fields: Record<string, unknown>): unknown {
   // Faster than Object.keys, and what JSON.parse made inherits nothing enumerable.
   for (const key in fields) {
     const before = fields[key];
-    const after = untagTree(before, depth);
+    const after = untagTree(before);
     if (after !== before) fields[key] = after;
   }
   return fields;
@@ -62,7 +60,7 @@ function buildMap(items: readonly unknown[]): Map<unknown, unknown> {
 
 function buildError([name, message, extras]: readonly unknown[]): Error {
   if (typeof name !== 'string' || typeof message !== 'string') throw new TypeError('malformed error');
-  const error = new (ERRORS.get(name) ?? Error)(message);
+  const error = ERRORS.get(name)?.(message) ?? new Error(message);
   if (error.name !== name) define(error, 'name', name, false);
   define(error, 'stack', `${name}: ${message}`, false);
   for (const [key, value] of Object.entries(extras as object)) define(error, key, value, !HIDDEN.has(key));

@@ -105,6 +105,7 @@ describe('encode and decode', () => {
     expect(copy).toBeInstanceOf(TypeError);
     expect(copy).toStrictEqual(error);
     expect([copy.code, copy.at, Object.keys(copy)]).toEqual(['E_OUTER', new Date(0), ['code', 'at']]);
+    expect(copy.cause).toBeInstanceOf(AggregateError);
     expect((copy.cause as AggregateError).errors).toStrictEqual([new RangeError('inner')]);
     expect(copy.stack).toBe('TypeError: ~outer');
   });
