@@ -4,7 +4,7 @@ import { as, duration, integer, type RulesOf, text } from '../common/option-rule
 import { readOptions } from '../common/read-options.ts';
 import { RATE_LIMIT_RULES, type ResolvedRateLimitModuleOptions } from './rate-limit.options.ts';
 
-/** How much each subject may spend within any window. */
+/** How much each subject may spend within any window. Read once: changing the object later has no effect. */
 export interface RateLimitPolicy {
   /** Appears in decisions and keys: policies of one name and window count together. */
   readonly name: string;
@@ -51,7 +51,8 @@ export function resolvePolicy(
 }
 
 /** @throws InvalidOptionsError */
-export function resolveCost(options: ConsumeOptions, { limit }: ResolvedRateLimitPolicy): number {
+export function resolveCost(options: ConsumeOptions | undefined, { limit }: ResolvedRateLimitPolicy): number {
+  if (options === undefined) return 1;
   const faults: string[] = [];
   const { cost = 1 } = readOptions(options, { cost: integer(1, limit) }, faults);
   if (faults.length > 0) throw new InvalidOptionsError('Wrong rate limit options', faults);

@@ -47,6 +47,8 @@ type Question = (store: RateLimitStore, key: string) => Awaitable<QuotaState>;
 export class RateLimitService {
   /** What `onOutage: 'local'` falls back to. */
   readonly #local = new MemoryRateLimitStore();
+  /** A policy is usually a constant: it is read once. */
+  readonly #resolved = new WeakMap<RateLimitPolicy, ResolvedRateLimitPolicy>();
 
   constructor(
     private readonly store: RateLimitStore,
@@ -58,21 +60,21 @@ export class RateLimitService {
    * Spends `cost` units of the subject's quota, or nothing when they do not all fit.
    * @throws StoreUnavailableError (503) on an outage with `'reject'`
    */
-  async consume(policy: RateLimitPolicy, subject: string, options: ConsumeOptions = {}): Promise<RateLimitDecision> {
-    const resolved = resolvePolicy(policy, this.defaults);
+  async consume(policy: RateLimitPolicy, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
+    const resolved = this.resolve(policy);
     const cost = resolveCost(options, resolved);
     return this.decide(resolved, subject, (store, key) => store.consume(key, resolved, cost));
   }
 
   /** What a call of cost 1 would be told now; spends nothing. @throws StoreUnavailableError as `consume` */
   async check(policy: RateLimitPolicy, subject: string): Promise<RateLimitDecision> {
-    const resolved = resolvePolicy(policy, this.defaults);
+    const resolved = this.resolve(policy);
     return this.decide(resolved, subject, (store, key) => store.check(key, resolved));
   }
 
   /** Gives the subject its whole quota back. @throws StoreUnavailableError, OutcomeUnknownError (503) */
   async reset(policy: RateLimitPolicy, subject: string): Promise<void> {
-    const key = this.keyOf(resolvePolicy(policy, this.defaults), subject);
+    const key = this.keyOf(this.resolve(policy), subject);
     this.#local.reset(key);
     await this.store.reset(key);
   }
@@ -104,6 +106,14 @@ export class RateLimitService {
         // Also when the outcome is unknown: units that were spent in vain come back, and the call was not admitted.
         throw new StoreUnavailableError('rateLimit', 'the server does not answer');
     }
+  }
+
+  private resolve(policy: RateLimitPolicy): ResolvedRateLimitPolicy {
+    const known = this.#resolved.get(policy);
+    if (known !== undefined) return known;
+    const resolved = resolvePolicy(policy, this.defaults);
+    this.#resolved.set(policy, resolved);
+    return resolved;
   }
 
   private keyOf(policy: ResolvedRateLimitPolicy, subject: string): string {
