@@ -1,0 +1,6 @@
+import { Module } from '@nestjs/common';
+import { FeedController } from './feed.controller.ts';
+import { FeedService } from './feed.service.ts';
+
+@Module({ controllers: [FeedController], providers: [FeedService] })
+export class FeedModule {}
