@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster, type ClusterOptions, type DNSLookupFunction, Redis, type RedisOptions } from 'ioredis';
 import { InvalidOptionsError } from '../common/errors.ts';
-import { withDeadline } from './deadline.ts';
+import { withDeadline } from '../common/deadline.ts';
 import type {
   RedisTlsOptions,
   ResolvedRedisOptions,

@@ -2,8 +2,8 @@ import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
 import { OutcomeUnknownError, StoreUnavailableError } from '../common/errors.ts';
 import { type ConnectionLogger, ConnectionState, SILENT, type StateListener } from './connection-state.ts';
-import { withDeadline } from './deadline.ts';
-import { RedisBatcher, type ScriptArgument } from './redis.batcher.ts';
+import { withDeadline } from '../common/deadline.ts';
+import { RedisBatcher } from './redis.batcher.ts';
 import {
   closeClient,
   createClient,
@@ -17,7 +17,7 @@ import type { ResolvedRedisOptions } from './redis.options.ts';
 import { failureOf, reasonOf } from './redis.outcome.ts';
 import { StalePrimaryPolicy } from './redis.reconnect.ts';
 import { scanPrimaries } from './redis.scan.ts';
-import type { KeyedScript } from './redis.script.ts';
+import type { KeyedScript, ScriptArgument } from './redis.script.ts';
 import { ServerClock } from './server-clock.ts';
 
 export type { RedisClient };
@@ -105,15 +105,12 @@ export class RedisConnection {
    * Runs any command under the deadline and turns its failure into one of ours.
    * @throws StoreUnavailableError when it was not executed, OutcomeUnknownError when nobody knows, WrongTypeError
    */
-  async execute<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
-    if (!this.isAvailable) throw new StoreUnavailableError(operation, 'the server is not connected');
+  execute<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
+    if (!this.isAvailable) return Promise.reject(new StoreUnavailableError(operation, 'the server is not connected'));
     const { commandTimeoutMs } = this.#options;
     const late = () => new OutcomeUnknownError(operation, `no answer within ${commandTimeoutMs} ms`);
-    try {
-      return await withDeadline(command(this.#client), commandTimeoutMs, late);
-    } catch (error) {
-      throw failureOf(operation, error);
-    }
+    const failed = (error: unknown) => failureOf(operation, error);
+    return withDeadline(command(this.#client), commandTimeoutMs, late, failed);
   }
 
   /** Turns an error that came inside a reply into one of ours; ioredis has not seen it. */
