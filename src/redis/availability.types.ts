@@ -1,0 +1,49 @@
+import type { ScriptArgument } from './redis.batcher.ts';
+import type { RedisClient } from './redis.client.ts';
+import type { KeyedScript } from './redis.script.ts';
+
+/**
+ * - `healthy`: commands are sent
+ * - `degraded`: the server does not answer; commands are refused at once
+ * - `recovering`: it answers again and is told what it missed; only the recovery steps may send commands
+ */
+export type AvailabilityState = 'healthy' | 'degraded' | 'recovering';
+
+export interface AvailabilityChange {
+  readonly from: AvailabilityState;
+  readonly to: AvailabilityState;
+  /** Holds neither user nor password. */
+  readonly reason: string;
+  /** When it changed, in milliseconds since the epoch. */
+  readonly since: number;
+}
+
+/** Hears of each change once. */
+export type AvailabilityListener = (change: AvailabilityChange) => void;
+
+export interface RecoveryContext {
+  /** The server is not the one that was there before, or was restarted: it may have lost its data. */
+  readonly runIdChanged: boolean;
+}
+
+/**
+ * What has to be done before ordinary commands are sent again: `connection.onRecovering(step)`. Steps run one after
+ * the other, in the order in which they were added, and send their commands through `connection.duringRecovery`.
+ * One that rejects takes the state back to `degraded`; all of them run again at the next attempt.
+ */
+export type RecoveryStep = (context: RecoveryContext) => Promise<void>;
+
+/**
+ * How commands reach the server. `RedisConnection` is the door for everybody, open while `healthy`;
+ * `connection.duringRecovery` is the same door for recovery steps, open while `recovering`, too.
+ */
+export interface RedisDoor {
+  /** Whether a command would be sent now. */
+  readonly isAvailable: boolean;
+  /** Whether commands are executed in the order they are sent, whatever their keys. */
+  readonly isOneNode: boolean;
+  get(key: string): Promise<Buffer | null>;
+  run<R>(script: KeyedScript<R>, key: string, ...args: readonly ScriptArgument[]): Promise<R>;
+  execute<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T>;
+  scan(pattern: string): AsyncIterable<readonly string[]>;
+}
