@@ -58,7 +58,8 @@ describe('the package, installed by npm into an empty Nest 11 application of Com
     async () => {
       app.write({ 'app.spec.js': SPEC });
       const config = JSON.stringify({ rootDir: app.path, transform: {} });
-      await app.node(join(ROOT, 'node_modules/jest/bin/jest.js'), '--config', config);
+      const jest = app.node(join(ROOT, 'node_modules/jest/bin/jest.js'), '--config', config);
+      await expect(jest).resolves.toEqual(expect.any(String));
     },
     SLOW,
   );
