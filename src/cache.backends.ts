@@ -1,11 +1,10 @@
 import type { ResolvedModuleOptions } from './cache.module-options.ts';
 import type { CacheEntry } from './cache/cache-entry.ts';
-import type { StatsSource } from './cache/cache-stats.ts';
 import type { CacheStore } from './cache/cache-store.interface.ts';
 import type { CacheWaiters } from './cache/cache-waiters.ts';
 import { MemoryCacheStore } from './cache/memory-cache.store.ts';
+import type { MemoryTierOptions } from './cache/memory-tier.ts';
 import { RedisCacheStore, type CacheChannels } from './cache/redis-cache.store.ts';
-import { ServerStatsSource } from './cache/server-stats.ts';
 import type { CollectionsStore } from './collections/collections-store.interface.ts';
 import { MemoryCollectionsStore } from './collections/memory-collections.store.ts';
 import { RedisCollectionsStore } from './collections/redis-collections.store.ts';
@@ -28,11 +27,14 @@ import type { ResolvedRedisOptions } from './redis/redis.options.ts';
 /** Where each capability keeps its data: one server, or this process. */
 export interface Backend {
   readonly cache: CacheStore;
+  /** Bounds of the memory tier in front of the cache store. */
+  readonly tier: MemoryTierOptions;
   readonly collections: CollectionsStore;
   readonly locks: LockStore;
   readonly limits: RateLimitStore;
   readonly bus: MessageBus;
-  readonly stats: StatsSource;
+  /** What memory mode keeps its data in. */
+  readonly keyspace: MemoryKeyspace<CacheEntry> | undefined;
   /** Undefined in memory mode. */
   readonly connection: RedisConnection | undefined;
   close(): Promise<void>;
@@ -56,26 +58,21 @@ export async function openBackend(parts: BackendOptions): Promise<Backend> {
 }
 
 function openMemory({ options, waiters }: BackendOptions): Backend {
-  const { maxEntries, maxBytes } = options.cache.l1;
-  const keyspace = new MemoryKeyspace<CacheEntry>({ maxEntries, maxBytes });
+  const { maxEntries, maxBytes, ttlMs } = options.cache.l1;
+  // The tier in front holds a part of the same entries, ready to be served, so the bounds are shared out.
+  const tier = { maxEntries: Math.floor(maxEntries / 4), maxBytes: Math.floor(maxBytes / 4), ttlMs };
+  const keyspace = new MemoryKeyspace<CacheEntry>({ maxEntries, maxBytes: maxBytes - tier.maxBytes });
   const bus = new MemoryMessageBus();
   keyspace.startSweeping();
   return {
     cache: new MemoryCacheStore(keyspace, systemClock, (key) => waiters.wake(key)),
+    tier,
     collections: new MemoryCollectionsStore(keyspace),
     locks: new MemoryLockStore(),
     limits: new MemoryRateLimitStore(),
     bus,
+    keyspace,
     connection: undefined,
-    stats: {
-      local: () => ({
-        mode: 'memory',
-        l1: { entries: keyspace.entries, bytes: keyspace.bytes },
-        journal: 0,
-        degradedSince: null,
-      }),
-      server: () => Promise.resolve(null),
-    },
     async close() {
       keyspace.stopSweeping();
       await bus.close();
@@ -89,12 +86,13 @@ async function openServer(redis: ResolvedRedisOptions, { options, channels }: Ba
   const bus = new RedisMessageBus(connection);
   return {
     cache: new RedisCacheStore(connection, channels),
+    tier: options.cache.l1,
     collections: new RedisCollectionsStore(connection),
     locks: new RedisLockStore(connection),
     limits: new RedisRateLimitStore(connection),
     bus,
+    keyspace: undefined,
     connection,
-    stats: new ServerStatsSource(connection),
     async close() {
       await bus.close();
       await connection.close();

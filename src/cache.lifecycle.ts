@@ -18,7 +18,8 @@ export class CacheLifecycle implements OnApplicationShutdown {
 
   /** Background refreshes may still store what they have, within a bound; then connections and timers end. */
   async onApplicationShutdown(): Promise<void> {
-    await within(this.engine.flights.settled(), DRAIN_MS, undefined);
+    await within(this.engine.local.settled(), DRAIN_MS, undefined);
+    this.engine.recovery.stop();
     await this.sync.stop();
     await this.backend.close();
   }

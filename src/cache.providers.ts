@@ -5,6 +5,7 @@ import { MODULE_OPTIONS_TOKEN } from './cache.module-definition.ts';
 import { resolveModuleOptions, type CacheModuleOptions, type ResolvedModuleOptions } from './cache.module-options.ts';
 import { CacheEngine } from './cache/cache-engine.ts';
 import type { ReadTrace } from './cache/cache-stack.ts';
+import { CacheStatsReader } from './cache/cache-stats.ts';
 import { CacheSync } from './cache/cache-sync.ts';
 import { CacheWaiters } from './cache/cache-waiters.ts';
 import { CacheService } from './cache/cache.service.ts';
@@ -52,15 +53,24 @@ export const providers: Provider[] = [
   {
     provide: CacheEngine,
     inject: [BACKEND, CacheWaiters, KeySpace, OPTIONS],
-    useFactory: ({ cache }: Backend, waiters: CacheWaiters, keys: KeySpace, options: ResolvedModuleOptions) =>
-      new CacheEngine({ store: cache, waiters, keys, options: options.cache, trace: traceOf(options) }),
+    useFactory: (backend: Backend, waiters: CacheWaiters, keys: KeySpace, options: ResolvedModuleOptions) => {
+      const { cache: store, tier } = backend;
+      const engine = new CacheEngine({ store, tier, waiters, keys, options: options.cache, trace: traceOf(options) });
+      joinServer(engine, backend);
+      return engine;
+    },
   },
   {
     provide: CacheSync,
     inject: [BACKEND, KeySpace, CacheEngine, CacheWaiters],
-    useFactory: async ({ bus }: Backend, keys: KeySpace, { flights, notices }: CacheEngine, waiters: CacheWaiters) => {
-      const sync = new CacheSync({ bus, channels: channelsOf(keys), flights, waiters, notices });
-      await sync.start();
+    useFactory: async (
+      { bus, connection }: Backend,
+      keys: KeySpace,
+      { local, notices }: CacheEngine,
+      waiters: CacheWaiters,
+    ) => {
+      const sync = new CacheSync({ bus, channels: channelsOf(keys), local, waiters, notices });
+      if (connection !== undefined) await sync.start();
       return sync;
     },
   },
@@ -105,7 +115,7 @@ export const providers: Provider[] = [
       options: ResolvedModuleOptions,
       engine: CacheEngine,
       keys: KeySpace,
-      { connection, stats }: Backend,
+      { connection, keyspace }: Backend,
       collections: CollectionsService,
       pubSub: PubSub,
       locks: LockService,
@@ -120,7 +130,7 @@ export const providers: Provider[] = [
         read: new ReadOptionsResolver(cache),
         keys,
         separator: names.separator,
-        stats,
+        stats: new CacheStatsReader({ engine, connection, memory: keyspace ?? engine.local.tier }),
         connection,
       });
     },
@@ -149,4 +159,17 @@ function traceOf({ logLevel }: ResolvedModuleOptions): ReadTrace | undefined {
   const logger = new LeveledLogger('Cache', logLevel);
   if (!logger.isOn('debug')) return undefined;
   return (key, outcome) => logger.debug(`${outcome} ${JSON.stringify(key.slice(0, 120))}`);
+}
+
+/** In memory mode there is nobody to hear of; with a server the cache follows its outages. */
+function joinServer({ local, outage }: CacheEngine, { connection }: Backend): void {
+  if (connection === undefined) {
+    local.tier.trustFor(Number.POSITIVE_INFINITY);
+    return;
+  }
+  if (!connection.isAvailable) outage.begin();
+  connection.onStateChange((state) => {
+    if (state === 'unavailable') outage.begin();
+    else outage.end({ hasLostData: false }).catch(() => outage.begin());
+  });
 }

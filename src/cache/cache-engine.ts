@@ -1,56 +1,63 @@
+import { systemClock, TurnClock, type Clock } from '../common/clock.ts';
 import type { KeySpace } from '../common/keys.ts';
-import { CacheFlights } from './cache-flights.ts';
+import { CacheJournal } from './cache-journal.ts';
 import { CacheKeeper } from './cache-keeper.ts';
 import { CacheLeases } from './cache-lease.ts';
+import { CacheLocal } from './cache-local.ts';
 import { CacheMetrics } from './cache-metrics.ts';
+import { CacheOutage } from './cache-outage.ts';
 import { CacheReader } from './cache-reader.ts';
+import { CacheRecovery } from './cache-recovery.ts';
 import { CacheStack, type ReadTrace } from './cache-stack.ts';
 import type { CacheStore } from './cache-store.interface.ts';
-import { Notices } from './cache-sync.ts';
+import { Notices } from './cache-notices.ts';
 import { CacheTags } from './cache-tags.ts';
 import type { CacheWaiters } from './cache-waiters.ts';
 import { CacheWriter } from './cache-writer.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
+import { MemoryTier, type MemoryTierOptions } from './memory-tier.ts';
 
 export interface CacheEngineParts {
   readonly store: CacheStore;
+  /** Bounds of the memory tier in front of the store. */
+  readonly tier: MemoryTierOptions;
   /** Woken by the store, or by what other processes say. */
   readonly waiters: CacheWaiters;
   readonly keys: KeySpace;
   readonly options: ResolvedCacheOptions;
   readonly trace?: ReadTrace | undefined;
+  readonly clock?: Clock;
 }
 
 /** The parts that work on one store, put together. */
 export class CacheEngine {
   readonly metrics = new CacheMetrics();
-  readonly flights = new CacheFlights();
+  readonly journal = new CacheJournal();
   readonly notices = new Notices();
   readonly store: CacheStore;
+  readonly local: CacheLocal;
+  readonly outage: CacheOutage;
+  readonly recovery: CacheRecovery;
   readonly reader: CacheReader;
   readonly stack: CacheStack;
   readonly writer: CacheWriter;
 
-  constructor({ store, waiters, keys, options, trace }: CacheEngineParts) {
-    const { metrics, flights, notices } = this;
+  constructor({ store, tier, waiters, keys, options, trace, clock = systemClock }: CacheEngineParts) {
+    const { metrics, journal, notices } = this;
+    const now = (): number => store.now();
+    const { maxValueBytes: maxBytes, compressAboveBytes, maxLatencyMs } = options;
     const tags = new CacheTags(store, keys);
-    const keeper = new CacheKeeper(tags, metrics, {
-      maxBytes: options.maxValueBytes,
-      compressAboveBytes: options.compressAboveBytes,
-    });
+    const keeper = new CacheKeeper(tags, metrics, { maxBytes, compressAboveBytes }, now);
+    const local = new CacheLocal(new MemoryTier(tier, tags, new TurnClock(clock), now), tags, keys);
     const leases = new CacheLeases(store, waiters);
+    const reader = new CacheReader(store, tags, metrics, journal, maxLatencyMs);
+    const recovery = new CacheRecovery({ store, tags, journal, notices });
     this.store = store;
-    this.reader = new CacheReader(store, tags, metrics, options.maxLatencyMs);
-    this.stack = new CacheStack({
-      trace,
-      reader: this.reader,
-      tags,
-      leases,
-      keeper,
-      flights,
-      metrics,
-      now: () => store.now(),
-    });
-    this.writer = new CacheWriter({ store, tags, keeper, flights, notices, metrics });
+    this.local = local;
+    this.reader = reader;
+    this.recovery = recovery;
+    this.outage = new CacheOutage(local, recovery);
+    this.stack = new CacheStack({ reader, tags, leases, keeper, local, journal, metrics, now, trace });
+    this.writer = new CacheWriter({ store, tags, keeper, local, journal, recovery, notices, metrics });
   }
 }

@@ -1,6 +1,6 @@
 import { encode, type CodecOptions, type Encoded } from '../common/codec.ts';
 import { isSerializationError, isStoreFailure } from '../common/errors.ts';
-import type { EntryDraft, Stamps } from './cache-entry.ts';
+import type { CacheEntry, EntryDraft, Stamps } from './cache-entry.ts';
 import type { Produced } from './cache-factory.ts';
 import type { Lease } from './cache-lease.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
@@ -15,6 +15,12 @@ export interface Held {
   readonly versions: Versions;
 }
 
+/** A value with its entry, as far as it may be kept in memory too. */
+export interface Kept<T> {
+  readonly copy: Copy<T>;
+  readonly entry: CacheEntry | undefined;
+}
+
 type ProducedValue<T> = Extract<Produced<T>, { kind: 'value' }>;
 
 /** Stores what factories make, or says why not; the caller has the value either way. */
@@ -23,6 +29,7 @@ export class CacheKeeper {
     private readonly tags: CacheTags,
     private readonly metrics: CacheMetrics,
     private readonly codec: CodecOptions,
+    private readonly now: () => number,
   ) {}
 
   /** A new value: stored unless it may not be, cannot be, or was invalidated while it was computed. */
@@ -31,23 +38,27 @@ export class CacheKeeper {
     names: readonly string[],
     options: ResolvedReadOptions,
     held: Held,
-  ): Promise<Copy<T>> {
+  ): Promise<Kept<T>> {
     // Before anything is awaited: the caller may change its value as soon as it has it.
     const encoded = isStorable ? this.encoded(value) : undefined;
     const copy: Copy<T> = { value, again: encoded === undefined ? () => value : copyOf<T>(encoded).again };
-    const stamps = encoded && (await this.stamps(names, tags, ttlMs, held));
-    if (encoded === undefined || stamps === undefined) await held.lease?.abandon();
-    else await this.fill(held, { ...encoded, ...lifetime(ttlMs, options), costMs, stamps });
-    return copy;
+    const times = lifetime(ttlMs, options);
+    const stamps = encoded && (await this.stamps(names, tags, times.keepMs, held));
+    if (encoded === undefined || stamps === undefined) {
+      await held.lease?.abandon();
+      return { copy, entry: undefined };
+    }
+    const entry = await this.fill(held, { ...encoded, ...times, costMs, stamps });
+    return { copy, entry };
   }
 
   /** The stale value again, fresh from now on. */
-  async renew<T>(seen: Seen<T>, ttlMs: number, options: ResolvedReadOptions, held: Held): Promise<Copy<T>> {
+  async renew<T>(seen: Seen<T>, ttlMs: number, options: ResolvedReadOptions, held: Held): Promise<Kept<T>> {
     if (seen.kind !== 'stale') throw new Error('There is no stale value to keep');
     const { codec, payload, costMs, stamps } = seen.entry;
     const current = stampsOf(stampNames(stamps), held.versions);
-    await this.fill(held, { codec, payload, costMs, stamps: current, ...lifetime(ttlMs, options) });
-    return seen.copy;
+    const draft = { codec, payload, costMs, stamps: current, ...lifetime(ttlMs, options) };
+    return { copy: seen.copy, entry: await this.fill(held, draft) };
   }
 
   /** @throws SerializationError; undefined for a value over the size limit, which is counted */
@@ -75,34 +86,44 @@ export class CacheKeeper {
   private async stamps(
     names: readonly string[],
     tags: readonly string[],
-    ttlMs: number,
+    keepMs: number,
     { lease, versions }: Held,
   ): Promise<Stamps | undefined> {
-    if (tags.length === 0) return stampsOf(names, versions);
+    if (tags.length === 0 || lease === undefined) return stampsOf(names, versions);
     const told = tags.map(tagStamp);
     const late = told.filter((name) => !versions.has(name));
     try {
-      const known = await this.tags.current(late, versions);
-      if (lease === undefined || late.some((name) => bumpedAtMs(known.get(name) ?? '') >= lease.atMs)) {
-        this.metrics.rejectedFills++;
-        return undefined;
-      }
+      const known = await this.tags.capture(told, versions, keepMs);
       // Some may be known from the entry that is replaced; the new one carries them all the same.
-      return stampsOf([...new Set([...names, ...told])], await this.tags.capture(told, known, ttlMs));
+      if (late.every((name) => bumpedAtMs(known.get(name) ?? '') < lease.atMs)) {
+        return stampsOf([...new Set([...names, ...told])], known);
+      }
+      this.metrics.rejectedFills++;
     } catch (error) {
       this.forgive(error);
-      return undefined;
     }
+    return undefined;
   }
 
-  private async fill({ lease }: Held, draft: EntryDraft): Promise<void> {
-    if (lease === undefined) return;
+  /** The entry, unless the key was invalidated meanwhile. Without a lease it is for this process only. */
+  private async fill({ lease }: Held, draft: EntryDraft): Promise<CacheEntry | undefined> {
+    if (lease === undefined) return this.entryOf(draft);
     try {
-      if (await lease.fill(draft)) this.metrics.sets++;
-      else this.metrics.rejectedFills++;
+      if (await lease.fill(draft)) {
+        this.metrics.sets++;
+        return this.entryOf(draft);
+      }
+      this.metrics.rejectedFills++;
     } catch (error) {
       this.forgive(error);
     }
+    return undefined;
+  }
+
+  /** What the store has made of a draft; its version is of no use to who does not look there. */
+  entryOf({ ttlMs, keepMs, ...draft }: EntryDraft): CacheEntry {
+    const now = this.now();
+    return { ...draft, version: '', freshUntilMs: now + ttlMs, keptUntilMs: now + keepMs };
   }
 
   /** The value is there, so a server that cannot be asked is no reason to fail. */

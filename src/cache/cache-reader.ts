@@ -1,5 +1,6 @@
 import { decode, parseForeign } from '../common/codec.ts';
 import type { CacheEntry, Found } from './cache-entry.ts';
+import type { CacheJournal } from './cache-journal.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
 import type { CacheStore } from './cache-store.interface.ts';
 import { stampNames, type CacheTags, type Freshness, type Versions } from './cache-tags.ts';
@@ -28,6 +29,7 @@ export class CacheReader {
     private readonly store: CacheStore,
     private readonly tags: CacheTags,
     private readonly metrics: CacheMetrics,
+    private readonly journal: CacheJournal,
     private readonly maxLatencyMs: number,
   ) {}
 
@@ -58,7 +60,8 @@ export class CacheReader {
   }
 
   private decoded<T>(entry: CacheEntry, freshness: Freshness): Seen<T> {
-    if (freshness === 'gone') return { kind: 'missing', distrusted: entry.version };
+    if (freshness === 'gone' || this.journal.coversStamps(entry.stamps))
+      return { kind: 'missing', distrusted: entry.version };
     try {
       return { kind: freshness, entry, copy: copyOf(entry) };
     } catch {

@@ -1,10 +1,12 @@
 import { isStoreFailure, ReentrantLoadError } from '../common/errors.ts';
 import type { Flight } from '../common/flights.ts';
 import { within } from '../common/within.ts';
+import type { CacheEntry } from './cache-entry.ts';
 import { produce, type Factory } from './cache-factory.ts';
-import type { CacheFlights } from './cache-flights.ts';
-import { lifetime, type CacheKeeper, type Held } from './cache-keeper.ts';
+import type { CacheJournal } from './cache-journal.ts';
+import { lifetime, type CacheKeeper, type Held, type Kept } from './cache-keeper.ts';
 import type { CacheLeases, Claim } from './cache-lease.ts';
+import type { CacheLocal } from './cache-local.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
 import type { CacheReader, Copy, Look } from './cache-reader.ts';
 import { newestOf, type CacheTags, type Versions } from './cache-tags.ts';
@@ -32,7 +34,8 @@ export interface CacheStackParts {
   readonly tags: CacheTags;
   readonly leases: CacheLeases;
   readonly keeper: CacheKeeper;
-  readonly flights: CacheFlights;
+  readonly local: CacheLocal;
+  readonly journal: CacheJournal;
   readonly metrics: CacheMetrics;
   readonly now: () => number;
   /** Told of every read, where somebody wants to see them all. */
@@ -43,9 +46,13 @@ export type ReadTrace = (key: string, outcome: 'hit' | 'stale' | 'miss' | 'failu
 
 const COUNTER_OF = { hit: 'hits', stale: 'stale', miss: 'misses' } as const;
 const NO_VERSIONS: Versions = new Map();
+const NOTHING: Look<never> = { seen: { kind: 'missing' }, versions: NO_VERSIONS };
+const UNLEASED = { claim: { kind: 'unleased' }, versions: NO_VERSIONS } as const;
+/** How long this process serves what it computed while the server was away: others cannot tell it what is wrong. */
+const DEGRADED_TTL_MS = 1_500;
 
 /**
- * A read from top to bottom: look → fresh, so answer → otherwise claim the key → compute → keep.
+ * A read from top to bottom: memory → look in the store → fresh, so answer → otherwise claim the key → compute → keep.
  *
  * What makes it race-free: the versions of tags and epochs are read *before* the factory runs, and the result is
  * stored only while the lease that was claimed before it is still there. Whatever invalidates a key takes its lease
@@ -55,10 +62,20 @@ const NO_VERSIONS: Versions = new Map();
 export class CacheStack {
   constructor(private readonly parts: CacheStackParts) {}
 
+  /** A fresh value that this process holds, or undefined: no I/O, and nothing but the value is made. */
+  peek(name: string, { isFrozen }: ResolvedReadOptions): unknown {
+    const { local, metrics, trace } = this.parts;
+    const value = local.tier.read(name, isFrozen);
+    if (value === undefined) return undefined;
+    metrics.hits++;
+    trace?.(name, 'hit');
+    return value;
+  }
+
   async getOrSet<T>(order: ReadOrder<T>): Promise<T> {
     if (order.options.coalesce === 'off')
       return (await this.counted(order.name, this.read(order, undefined))).copy.value;
-    const { reads, context } = this.parts.flights;
+    const { reads, context } = this.parts.local;
     const running = reads.get(order.key);
     const flight = running ?? reads.start(order.key, (own) => this.read(order, own));
     const answer = context.wait(flight, () => new ReentrantLoadError(order.name)) as Promise<Outcome<T>>;
@@ -78,19 +95,24 @@ export class CacheStack {
   private async read<T>(order: ReadOrder<T>, flight: Flight | undefined): Promise<Outcome<T>> {
     const look = await this.look(order);
     const { seen } = look;
-    if (seen.kind === 'fresh') return hit(seen.copy);
+    if (seen.kind === 'fresh') {
+      if (seen.entry !== undefined && flight === this.parts.local.reads.get(order.key))
+        this.hold(order, seen.copy, seen.entry);
+      return hit(seen.copy);
+    }
     const refreshed = this.refresh(order, look, flight);
     if (seen.kind === 'missing' || !acceptsStale(order.options)) return refreshed;
     return this.orStale(refreshed, seen.copy, this.patience(order.options, seen.entry.freshUntilMs));
   }
 
-  /** A server that cannot be asked is a cache with nothing in it. */
+  /** A server that cannot be asked, or has not seen an invalidation yet, is a cache with nothing in it. */
   private async look<T>({ key, stampNames }: ReadOrder<T>): Promise<Look<T>> {
+    if (this.parts.journal.covers(key)) return NOTHING;
     try {
       return await this.parts.reader.look(key, stampNames);
     } catch (error) {
       this.forgive(error);
-      return { seen: { kind: 'missing' }, versions: NO_VERSIONS };
+      return NOTHING;
     }
   }
 
@@ -108,12 +130,14 @@ export class CacheStack {
 
   /** How long the caller of a stale value waits for a fresh one; undefined: as long as it takes. */
   private patience({ revalidateMs, softTimeoutMs }: ResolvedReadOptions, freshUntilMs: number): number | undefined {
-    return this.parts.now() - freshUntilMs < revalidateMs ? 0 : softTimeoutMs;
+    // An entry made stale by a tag may have its whole TTL before it.
+    const isRevalidated = revalidateMs > 0 && this.parts.now() - freshUntilMs < revalidateMs;
+    return isRevalidated ? 0 : softTimeoutMs;
   }
 
   /** One computation per key and process; it goes on when nobody waits for it any more. */
   private refresh<T>(order: ReadOrder<T>, look: Look<T>, flight: Flight | undefined): Promise<Outcome<T>> {
-    const { context, reads, refreshes } = this.parts.flights;
+    const { context, reads, refreshes } = this.parts.local;
     const running = flight && refreshes.get(order.key);
     const refresh = running ?? refreshes.start(order.key, (own) => this.compute(order, look, own));
     // What a forgotten read has looked at may be from before an invalidation: its refresh is its own.
@@ -126,21 +150,24 @@ export class CacheStack {
     const { claim, versions } = await this.claim(order, look);
     if (claim.kind === 'found') return hit(claim.value);
     const held: Held = { lease: claim.kind === 'leased' ? claim.lease : undefined, versions };
-    held.lease?.hold(() => this.parts.flights.forget([order.key]));
+    held.lease?.hold(() => this.parts.local.forget([order.key]));
     return this.produced(order, look, held, flight);
   }
 
   private async produced<T>(order: ReadOrder<T>, { seen }: Look<T>, held: Held, flight: Flight): Promise<Outcome<T>> {
-    const { flights, keeper, metrics } = this.parts;
+    const { local, keeper, metrics } = this.parts;
     const { name, options, factory, stampNames } = order;
     const stale = seen.kind === 'stale' && acceptsStale(options) ? { value: seen.copy.again() } : undefined;
     metrics.loads++;
-    const produced = await flights.context.inside(flight, () => produce({ name, options, factory, stale }));
+    const produced = await local.context.inside(flight, () => produce({ name, options, factory, stale }));
     switch (produced.kind) {
       case 'value':
-        return { kind: 'loaded', copy: await keeper.keep(produced, stampNames, options, held) };
+        return {
+          kind: 'loaded',
+          copy: this.kept(order, flight, held, await keeper.keep(produced, stampNames, options, held)),
+        };
       case 'unchanged':
-        return hit(await keeper.renew(seen, produced.ttlMs, options, held));
+        return hit(this.kept(order, flight, held, await keeper.renew(seen, produced.ttlMs, options, held)));
       case 'failed':
         await held.lease?.abandon();
         throw produced.error;
@@ -149,10 +176,25 @@ export class CacheStack {
     }
   }
 
+  /** Holds in memory what was stored, or what nobody else can see now; not if the key was invalidated meanwhile. */
+  private kept<T>(order: ReadOrder<T>, flight: Flight, { lease }: Held, { copy, entry }: Kept<T>): Copy<T> {
+    const { local } = this.parts;
+    if (entry === undefined || local.refreshes.get(order.key) !== flight) return copy;
+    if (lease === undefined) local.tier.putAlone(local.nameOf(order.key), entry, copy.value, DEGRADED_TTL_MS);
+    else this.hold(order, copy, entry);
+    return copy;
+  }
+
+  private hold<T>({ key }: ReadOrder<T>, copy: Copy<T>, entry: CacheEntry): void {
+    const { local } = this.parts;
+    local.tier.put(local.nameOf(key), entry, copy.value);
+  }
+
   /** Claims the key, with the versions that the new entry will carry. */
   private async claim<T>(order: ReadOrder<T>, look: Look<T>): Promise<{ claim: Claim<Copy<T>>; versions: Versions }> {
     const { leases, tags, reader } = this.parts;
     const { key, options, stampNames } = order;
+    if (this.parts.journal.covers(key)) return UNLEASED;
     try {
       const keepMs = lifetime(options.ttlMs, options).keepMs;
       let versions = await tags.capture(stampNames, look.versions, keepMs);
@@ -174,14 +216,14 @@ export class CacheStack {
       return { claim, versions };
     } catch (error) {
       this.forgive(error);
-      return { claim: { kind: 'unleased' }, versions: NO_VERSIONS };
+      return UNLEASED;
     }
   }
 
   /** Waiting for a lease that the caller's own factory holds would never end. */
   private mayWait({ key, name, options }: Pick<ReadOrder<never>, 'key' | 'name' | 'options'>): boolean {
     if (options.coalesce !== 'cluster') return false;
-    if (this.parts.flights.context.computes(key)) throw new ReentrantLoadError(name);
+    if (this.parts.local.context.computes(key)) throw new ReentrantLoadError(name);
     return true;
   }
 

@@ -1,3 +1,7 @@
+import { isStoreFailure } from '../common/errors.ts';
+import type { RedisConnection } from '../redis/redis.connection.ts';
+import type { CacheEngine } from './cache-engine.ts';
+
 /** What this process knows of the cache without asking anybody. */
 export interface LocalStats {
   /** `memory`: no server is configured; `degraded`: one is, and does not answer. */
@@ -25,8 +29,43 @@ export interface CacheStats extends Omit<LocalStats, 'l1'> {
   };
 }
 
-/** Where the figures come from; each mode has its own way. */
-export interface StatsSource {
-  local(): LocalStats;
-  server(): Promise<ServerStats | null>;
+export interface CacheStatsParts {
+  readonly engine: CacheEngine;
+  /** Undefined in memory mode. */
+  readonly connection: RedisConnection | undefined;
+  /** What holds the values of this process. */
+  readonly memory: LocalStats['l1'];
+}
+
+/** Reads what `getStats` shows. */
+export class CacheStatsReader {
+  constructor(private readonly parts: CacheStatsParts) {}
+
+  local(): LocalStats {
+    const { engine, memory } = this.parts;
+    const { degradedSince } = engine.outage;
+    const { entries, bytes } = memory;
+    return { mode: this.mode(), l1: { entries, bytes }, journal: engine.journal.size, degradedSince };
+  }
+
+  async server(): Promise<ServerStats | null> {
+    const { connection } = this.parts;
+    if (connection === undefined) return null;
+    try {
+      const [keys, info] = await Promise.all([
+        connection.execute('stats.keys', (client) => client.dbsize()),
+        connection.execute('stats.memory', (client) => client.info('memory')),
+      ]);
+      return { keys, bytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1] ?? 0) };
+    } catch (error) {
+      if (isStoreFailure(error)) return null;
+      throw error;
+    }
+  }
+
+  private mode(): LocalStats['mode'] {
+    const { connection, engine } = this.parts;
+    if (connection === undefined) return 'memory';
+    return engine.outage.degradedSince === null ? 'server' : 'degraded';
+  }
 }

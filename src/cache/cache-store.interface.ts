@@ -66,5 +66,5 @@ export interface CacheStore {
 
   describe(key: string): Promise<KeyDescription>;
   /** Gives a key of any type a new time to live; false when there is none. */
-  expire(key: string, ttlMs: number): Promise<boolean>;
+  expire(key: string, ttlMs: number, notice: Notice): Promise<boolean>;
 }

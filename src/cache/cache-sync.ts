@@ -1,101 +1,110 @@
-import { randomUUID } from 'node:crypto';
+import { isStoreFailure } from '../common/errors.ts';
 import { globMatcher } from '../common/glob.ts';
 import type { MessageBus } from '../message-bus/message-bus.interface.ts';
+import { NoticeLogs } from './cache-coherence.ts';
 import { decodeEntry } from './cache-entry.ts';
-import type { CacheFlights } from './cache-flights.ts';
+import type { CacheLocal } from './cache-local.ts';
+import { readNotice, type Notice, type Notices } from './cache-notices.ts';
 import type { CacheWaiters } from './cache-waiters.ts';
 import type { CacheChannels } from './redis-cache.store.ts';
 
-/** What a process tells the others: these keys, keys like these, or everything that carries these stamps. */
-type Notice =
-  | { readonly from: string; readonly keys: readonly string[] }
-  | { readonly from: string; readonly pattern: string }
-  | { readonly from: string; readonly stamps: readonly string[] };
-
-const MAX_NOTICE_BYTES = 1024 ** 2;
+const HEARTBEAT_MS = 500;
+/** Without an own heartbeat for this long, notices may be missing: memory is not trusted. */
+const SILENCE_MS = 1_500;
 const LENGTH_DIGITS = 6;
-
-/** Writes the notices of this process. */
-export class Notices {
-  /** Tells the notices of this process from those of others. */
-  readonly from: string = randomUUID();
-
-  keys(keys: readonly string[]): string {
-    return this.write({ from: this.from, keys });
-  }
-
-  pattern(pattern: string): string {
-    return this.write({ from: this.from, pattern });
-  }
-
-  stamps(stamps: readonly string[]): string {
-    return this.write({ from: this.from, stamps });
-  }
-
-  private write(notice: Notice): string {
-    return JSON.stringify(notice);
-  }
-}
-
-/** Reads a notice; undefined for what is too long or not one: anybody can publish on a channel. */
-export function readNotice(payload: Buffer): Notice | undefined {
-  if (payload.length > MAX_NOTICE_BYTES) return undefined;
-  try {
-    const notice = JSON.parse(payload.toString()) as Partial<Record<'from' | 'keys' | 'pattern' | 'stamps', unknown>>;
-    if (typeof notice.from !== 'string') return undefined;
-    const isOne = isTexts(notice.keys) || isTexts(notice.stamps) || typeof notice.pattern === 'string';
-    return isOne ? (notice as Notice) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const isTexts = (value: unknown): value is readonly string[] =>
-  Array.isArray(value) && value.every((item) => typeof item === 'string');
 
 export interface CacheSyncParts {
   readonly bus: MessageBus;
   readonly channels: CacheChannels;
-  readonly flights: CacheFlights;
+  readonly local: CacheLocal;
   readonly waiters: CacheWaiters;
   readonly notices: Notices;
 }
 
 /**
- * Hears what other processes did. A message can only make this process look again: nothing that is under way here may
- * be joined after an invalidation elsewhere, and whoever waits for a key is woken.
+ * Hears what other processes did, and proves that it hears: an own heartbeat has to come back over the channel that
+ * carries the notices, and the notices of each publisher are counted. A connection that looks alive and delivers
+ * nothing, a gap and a resubscription are all the same: what is held in memory is compared with the server again.
+ *
+ * A message can only make this process look again; nothing that anybody sends is ever served.
  */
 export class CacheSync {
+  private readonly logs = new NoticeLogs();
   private ends: (() => Promise<void>)[] = [];
+  private stopHearing = (): void => undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private isTrusted = false;
+  private lastBeatMs = 0;
 
   constructor(private readonly parts: CacheSyncParts) {}
 
   async start(): Promise<void> {
     const { bus, channels } = this.parts;
+    this.stopHearing = bus.onReconnect(() => this.distrust());
     this.ends = await Promise.all([
       bus.subscribe(channels.notice, (payload) => this.heed(payload)),
       bus.subscribe(channels.wake, (payload) => this.wake(payload)),
     ]);
+    this.timer = setInterval(() => this.tick(), HEARTBEAT_MS).unref();
+    this.tick();
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.timer);
+    this.stopHearing();
     await Promise.all(this.ends.map((end) => end()));
     this.ends = [];
   }
 
+  private tick(): void {
+    const { bus, channels, notices } = this.parts;
+    if (this.isTrusted && performance.now() - this.lastBeatMs > SILENCE_MS) this.distrust();
+    bus.publish(channels.notice, notices.heartbeat()).catch((error: unknown) => {
+      // Silence is the answer to it.
+      if (!isStoreFailure(error)) throw error;
+    });
+  }
+
+  private distrust(): void {
+    this.isTrusted = false;
+    this.parts.local.tier.trustFor(0);
+    this.parts.local.distrust();
+  }
+
+  /** The own heartbeat came back: notices arrive. */
+  private trust(): void {
+    const { local } = this.parts;
+    if (!this.isTrusted) {
+      this.logs.forget();
+      local.distrust();
+    }
+    this.isTrusted = true;
+    this.lastBeatMs = performance.now();
+    local.tier.trustFor(SILENCE_MS);
+  }
+
   private heed(payload: Buffer): void {
-    const { flights, waiters, notices } = this.parts;
     const notice = readNotice(payload);
-    if (notice === undefined || notice.from === notices.from) return;
+    if (notice === undefined) return;
+    if (notice.from === this.parts.notices.from) {
+      if ('told' in notice) this.trust();
+      return;
+    }
+    if (!this.logs.accept(notice, performance.now())) this.parts.local.distrust();
+    this.forget(notice);
+  }
+
+  private forget(notice: Notice): void {
+    const { local, waiters } = this.parts;
     if ('keys' in notice) {
-      flights.forget(notice.keys);
+      local.forget(notice.keys);
       for (const key of notice.keys) waiters.wake(key);
     } else if ('pattern' in notice) {
       const matches = globMatcher(notice.pattern);
-      flights.forgetMatching(matches);
+      local.forgetMatching(matches);
       waiters.wakeMatching(matches);
-    } else {
-      flights.forgetAll();
+    } else if ('stamps' in notice) {
+      local.forgetStamps(notice.stamps);
     }
   }
 
@@ -104,9 +113,7 @@ export class CacheSync {
     const keyEnd = LENGTH_DIGITS + Number(payload.toString('latin1', 0, LENGTH_DIGITS));
     if (!(keyEnd <= payload.length)) return;
     const found = decodeEntry(payload.subarray(keyEnd));
-    this.parts.waiters.wake(
-      payload.toString('utf8', LENGTH_DIGITS, keyEnd),
-      found.kind === 'entry' ? found.entry : undefined,
-    );
+    const key = payload.toString('utf8', LENGTH_DIGITS, keyEnd);
+    this.parts.waiters.wake(key, found.kind === 'entry' ? found.entry : undefined);
   }
 }

@@ -30,10 +30,12 @@ export const epochStamp = (scope: string): string => `epoch:${scope}`;
  * only while they still are. Invalidating is then one write, however many entries carry the tag, and a factory that
  * began before it can finish whenever it likes.
  *
- * A version is `deleted.expired`, two numbers that only grow. A forgotten one is created anew with a number never used
+ * A version is `deleted.expired`, two numbers that only grow; the second is 0 until the first invalidation. A forgotten one is created anew with a number never used
  * before, so losing it makes entries absent and never brings one back.
  */
 export class CacheTags {
+  /** Grows whenever what is remembered may have become wrong: whoever compared versions before has to compare again. */
+  moment = 0;
   /** Until when a version is sure to be remembered, as far as this process has seen to it. */
   private readonly remembered = new BoundedMap<Remembered>(MAX_REMEMBERED);
 
@@ -46,7 +48,9 @@ export class CacheTags {
   async current(names: readonly string[], known: Versions = NO_VERSIONS): Promise<Versions> {
     const asked = names.filter((name) => !known.has(name));
     if (asked.length === 0) return known;
+    const { moment } = this;
     const versions = await this.store.versions(asked.map((name) => this.keyOf(name)));
+    if (moment === this.moment) asked.forEach((name, index) => this.remember(name, versions[index]));
     return extended(known, asked, versions);
   }
 
@@ -58,8 +62,10 @@ export class CacheTags {
     // Twice as long as needed, so that a busy name is seen to only now and then.
     const rememberMs = 2 * Math.max(keepMs, REMEMBER_MS);
     const keys = asked.map((name) => this.keyOf(name));
+    const { moment } = this;
     const versions = await this.store.capture(keys, rememberMs);
-    asked.forEach((name, index) => this.remember(name, versions[index], this.store.now() + rememberMs));
+    const rememberedUntilMs = this.store.now() + rememberMs;
+    if (moment === this.moment) asked.forEach((name, index) => this.remember(name, versions[index], rememberedUntilMs));
     return extended(known, asked, versions);
   }
 
@@ -72,6 +78,23 @@ export class CacheTags {
       versions.set(name, known.version);
     }
     return versions;
+  }
+
+  /** Whether these are the versions that this process last saw. */
+  areLastSeen(stamps: Stamps): boolean {
+    return stamps.every(([name, version]) => this.remembered.get(name)?.version === version);
+  }
+
+  /** These were invalidated, here or elsewhere. */
+  forget(names: readonly string[]): void {
+    for (const name of names) this.remembered.delete(name);
+    this.moment++;
+  }
+
+  /** Invalidations may have been missed. */
+  forgetAll(): void {
+    this.remembered.clear();
+    this.moment++;
   }
 
   async bump(names: readonly string[], mode: 'delete' | 'expire', notice: Notice): Promise<void> {
@@ -99,8 +122,12 @@ export class CacheTags {
     return (this.remembered.get(name)?.untilMs ?? 0) >= untilMs;
   }
 
-  private remember(name: string, version: string | undefined, untilMs: number): void {
-    if (version !== undefined) this.remembered.set(name, { version, untilMs }, bytesOfText(version));
+  private remember(name: string, version: string | undefined, untilMs?: number): void {
+    if (version === undefined) return;
+    const known = this.remembered.get(name);
+    const until = untilMs ?? known?.untilMs ?? 0;
+    if (known?.version === version && known.untilMs === until) return;
+    this.remembered.set(name, { version, untilMs: until }, bytesOfText(version));
   }
 
   private keyOf(name: string): string {
@@ -128,7 +155,7 @@ export function newestOf(versions: Iterable<string>): string {
   return newest;
 }
 
-/** When the last invalidation of a version happened, in milliseconds of the store's clock. */
+/** When a tag or epoch was last invalidated, in milliseconds of the store's clock; 0 when it never was. */
 export const bumpedAtMs = (version: string): number => Number(version.slice(17)) / 1_000;
 
 function extended(known: Versions, names: readonly string[], versions: readonly (string | undefined)[]): Versions {

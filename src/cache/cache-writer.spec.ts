@@ -42,7 +42,13 @@ function setUp() {
   const waiters = new CacheWaiters();
   const keyspace = new MemoryKeyspace<CacheEntry>({ maxEntries: 100, maxBytes: 1e6 });
   const store = new HesitantStore(keyspace, systemClock, (key) => waiters.wake(key));
-  const engine = new CacheEngine({ store, waiters, keys: new KeySpace(KEY_DEFAULTS), options: CACHE_DEFAULTS });
+  const engine = new CacheEngine({
+    tier: { maxEntries: 0, maxBytes: 0, ttlMs: 0 },
+    store,
+    waiters,
+    keys: new KeySpace(KEY_DEFAULTS),
+    options: CACHE_DEFAULTS,
+  });
   const read = (factory: () => Promise<string>) =>
     engine.stack.getOrSet({
       key: KEY,
@@ -67,7 +73,7 @@ describe('CacheWriter', () => {
     const subject = setUp();
     void subject.read(never);
     void invalidate(subject);
-    expect(subject.engine.flights.reads.get(KEY)).toBeUndefined();
+    expect(subject.engine.local.reads.get(KEY)).toBeUndefined();
   });
 
   it.each(ways)('lets nobody join what began before %s was acknowledged', async (_, invalidate) => {
@@ -76,7 +82,7 @@ describe('CacheWriter', () => {
     void subject.read(never);
     subject.store.go();
     await invalidated;
-    expect(subject.engine.flights.reads.get(KEY)).toBeUndefined();
-    expect(subject.engine.flights.refreshes.get(KEY)).toBeUndefined();
+    expect(subject.engine.local.reads.get(KEY)).toBeUndefined();
+    expect(subject.engine.local.refreshes.get(KEY)).toBeUndefined();
   });
 });

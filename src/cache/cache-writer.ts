@@ -1,88 +1,147 @@
+import { isStoreFailure } from '../common/errors.ts';
 import { globMatcher } from '../common/glob.ts';
-import type { CacheFlights } from './cache-flights.ts';
-import { lifetime, type CacheKeeper } from './cache-keeper.ts';
-import type { CacheMetrics } from './cache-metrics.ts';
-import type { CacheStore } from './cache-store.interface.ts';
-import type { Notices } from './cache-sync.ts';
-import { stampsOf, type CacheTags, type Versions } from './cache-tags.ts';
+import type { Encoded } from '../common/codec.ts';
 import type { EntryDraft } from './cache-entry.ts';
+import type { CacheJournal, InvalidationMode } from './cache-journal.ts';
+import { lifetime, type CacheKeeper } from './cache-keeper.ts';
+import type { CacheLocal } from './cache-local.ts';
+import type { CacheMetrics } from './cache-metrics.ts';
+import type { CacheRecovery } from './cache-recovery.ts';
+import type { CacheStore } from './cache-store.interface.ts';
+import type { Notices } from './cache-notices.ts';
+import { stampsOf, type CacheTags, type Versions } from './cache-tags.ts';
 import type { ResolvedReadOptions } from './get-or-set.options.ts';
 
 export interface CacheWriterParts {
   readonly store: CacheStore;
   readonly tags: CacheTags;
   readonly keeper: CacheKeeper;
-  readonly flights: CacheFlights;
+  readonly local: CacheLocal;
+  readonly journal: CacheJournal;
+  readonly recovery: CacheRecovery;
   readonly notices: Notices;
   readonly metrics: CacheMetrics;
 }
 
-type Item = readonly [fullKey: string, value: unknown];
-type KeyedDraft = readonly [fullKey: string, draft: EntryDraft];
+interface Item {
+  readonly key: string;
+  readonly value: unknown;
+}
+
+/** An item ready to be stored. */
+interface Ready extends Item {
+  readonly encoded: Encoded;
+}
+
+/** One change: how this process forgets, how the server is told, and what to remember when it could not be. */
+interface Change<R> {
+  readonly forget: () => void;
+  readonly act: () => Promise<R>;
+  readonly journal: () => void;
+  /** The answer while the server is away. */
+  readonly away: () => R;
+}
 
 const NO_VERSIONS: Versions = new Map();
 
 /**
- * Writes and invalidations. Each one keeps later callers from joining what is under way, before *and* after the server
- * is told: a read that begins in between may still see the old value, and nobody may join that one either.
+ * Writes and invalidations. Each one makes this process forget before *and* after the server is told: a read that
+ * begins in between may still see the old value, and nobody may join that one either. A change whose outcome is failed
+ * or unknown takes effect here and goes to the journal.
  */
 export class CacheWriter {
   constructor(private readonly parts: CacheWriterParts) {}
 
   /** @throws SerializationError before anything is written, when one of the values cannot be stored */
   async set(items: readonly Item[], stampNames: readonly string[], options: ResolvedReadOptions): Promise<void> {
-    const { keeper, store, tags, notices, metrics } = this.parts;
-    const times = lifetime(options.ttlMs, options);
-    const encoded = items.flatMap(([key, value]) => {
-      const made = keeper.encode(value);
-      return made === undefined ? [] : [[key, made] as const];
+    const { local, journal } = this.parts;
+    const keys = items.map(({ key }) => key);
+    const ready = options.ttlMs === 0 ? [] : items.flatMap((item) => this.readyOf(item));
+    await this.change({
+      forget: () => local.forget(keys),
+      act: () => this.write(keys, ready, stampNames, options),
+      journal: () => journal.addKeys(keys),
+      away: () => undefined,
     });
-    const keys = items.map(([key]) => key);
-    const write = (versions: Versions): Promise<void> => {
-      const stamps = stampsOf(stampNames, versions);
-      const drafts = encoded.map(([key, made]): KeyedDraft => [key, { ...made, ...times, costMs: 0, stamps }]);
-      return store.write(drafts, notices.keys(keys));
-    };
-    await this.between(
-      () => this.parts.flights.forget(keys),
-      async () => {
-        // What is too large, or not to be kept at all, must not leave the value before it in place either.
-        const dropped = options.ttlMs === 0 ? keys : keys.filter((key) => !encoded.some(([kept]) => kept === key));
-        if (dropped.length > 0) await store.del(dropped, notices.keys(dropped));
-        if (options.ttlMs === 0 || encoded.length === 0) return;
-        await this.stamped(stampNames, times.keepMs, write, tags);
-        metrics.sets += encoded.length;
-      },
-    );
+    for (const item of ready) this.holdAlone(item, options);
   }
 
   /** How many of the keys there were. */
   async del(keys: readonly string[]): Promise<number> {
-    const { store, flights, notices, metrics } = this.parts;
-    const forget = (): void => flights.forget(keys);
-    const removed = await this.between(forget, () => store.del(keys, notices.keys(keys)));
+    const { store, local, journal, notices, metrics } = this.parts;
+    const removed = await this.change({
+      forget: () => local.forget(keys),
+      act: () => notices.send({ keys }, (notice) => store.del(keys, notice)),
+      journal: () => journal.addKeys(keys),
+      away: () => 0,
+    });
     metrics.deletes += removed;
     return removed;
   }
 
-  /** How many keys the full glob matched. */
+  /** How many keys the full glob matched; while the server is away, how many of them this process held. */
   async delPattern(pattern: string): Promise<number> {
-    const { store, flights, notices, metrics } = this.parts;
+    const { store, local, journal, notices, metrics } = this.parts;
     const matches = globMatcher(pattern);
-    const forget = (): void => flights.forgetMatching(matches);
-    const removed = await this.between(forget, () => store.delPattern(pattern, notices.pattern(pattern)));
+    let held = 0;
+    const removed = await this.change({
+      forget: () => (held += local.forgetMatching(matches)),
+      act: () => notices.send({ pattern }, (notice) => store.delPattern(pattern, notice)),
+      journal: () => journal.addPattern(pattern),
+      away: () => held,
+    });
     metrics.deletes += removed;
     return removed;
   }
 
   /** Invalidates what carries these tags or epochs: gone, or stale but kept for grace. */
-  async bump(stampNames: readonly string[], mode: 'delete' | 'expire'): Promise<void> {
-    const { tags, flights, notices, metrics } = this.parts;
-    await this.between(
-      () => flights.forgetAll(),
-      () => tags.bump(stampNames, mode, notices.stamps(stampNames)),
-    );
+  async bump(stampNames: readonly string[], mode: InvalidationMode): Promise<void> {
+    const { tags, local, journal, notices, metrics } = this.parts;
+    await this.change({
+      forget: () => local.forgetStamps(stampNames),
+      act: () => notices.send({ stamps: stampNames }, (notice) => tags.bump(stampNames, mode, notice)),
+      journal: () => journal.addStamps(stampNames, mode),
+      away: () => undefined,
+    });
     metrics.invalidations += stampNames.length;
+  }
+
+  /** Gives a key of any type a new time to live; false when there is none, or the server is away. */
+  async expire(key: string, ttlMs: number): Promise<boolean> {
+    const { store, local, journal, notices } = this.parts;
+    return this.change({
+      forget: () => local.forget([key]),
+      act: () => notices.send({ keys: [key] }, (notice) => store.expire(key, ttlMs, notice)),
+      journal: () => journal.addKeys([key]),
+      away: () => false,
+    });
+  }
+
+  private readyOf(item: Item): Ready[] {
+    const encoded = this.parts.keeper.encode(item.value);
+    return encoded === undefined ? [] : [{ ...item, encoded }];
+  }
+
+  /** What is too large, or not to be kept at all, must not leave the value before it in place either. */
+  private async write(
+    keys: readonly string[],
+    ready: readonly Ready[],
+    stampNames: readonly string[],
+    options: ResolvedReadOptions,
+  ): Promise<void> {
+    const { store, notices, metrics } = this.parts;
+    const written = new Set(ready.map(({ key }) => key));
+    const dropped = keys.filter((key) => !written.has(key));
+    if (dropped.length > 0) await notices.send({ keys: dropped }, (notice) => store.del(dropped, notice));
+    if (ready.length === 0) return;
+    const times = lifetime(options.ttlMs, options);
+    await this.stamped(stampNames, times.keepMs, (versions) => {
+      const stamps = stampsOf(stampNames, versions);
+      const draftOf = ({ encoded }: Ready): EntryDraft => ({ ...encoded, ...times, costMs: 0, stamps });
+      const entries = ready.map((item) => [item.key, draftOf(item)] as const);
+      return notices.send({ keys: [...written] }, (notice) => store.write(entries, notice));
+    });
+    metrics.sets += ready.length;
   }
 
   /**
@@ -93,17 +152,30 @@ export class CacheWriter {
     names: readonly string[],
     keepMs: number,
     write: (versions: Versions) => Promise<void>,
-    tags: CacheTags,
   ): Promise<void> {
+    const { tags } = this.parts;
     const guess = tags.lastSeen(names);
     const [versions] = await Promise.all([tags.capture(names, NO_VERSIONS, keepMs), guess && write(guess)]);
     if (guess === undefined || names.some((name) => versions.get(name) !== guess.get(name))) await write(versions);
   }
 
-  private async between<R>(forget: () => void, act: () => Promise<R>): Promise<R> {
+  /** While the server is away this process reads what it has set. */
+  private holdAlone({ key, value, encoded }: Ready, options: ResolvedReadOptions): void {
+    const { local, keeper } = this.parts;
+    const entry = keeper.entryOf({ ...encoded, ...lifetime(options.ttlMs, options), costMs: 0, stamps: [] });
+    local.tier.putAlone(local.nameOf(key), entry, value, options.ttlMs);
+  }
+
+  private async change<R>({ forget, act, journal, away }: Change<R>): Promise<R> {
     forget();
     try {
       return await act();
+    } catch (error) {
+      if (!isStoreFailure(error)) throw error;
+      this.parts.metrics.errors++;
+      journal();
+      this.parts.recovery.wakeUp();
+      return away();
     } finally {
       forget();
     }

@@ -146,7 +146,10 @@ if arg[2] ~= '' then redis.call('PUBLISH', arg[1], arg[2]) end
 return removed`,
 });
 
-/** arg: keep ms. The version of a tag or epoch, created when there is none; kept at least as long as the entries that will carry it. */
+/**
+ * arg: keep ms
+ * The version of a tag or epoch, created when there is none; kept at least as long as the entries that will carry it.
+ */
 export const CAPTURE = defineScript<string>({
   name: 'cache.capture',
   arity: 1,
@@ -155,8 +158,7 @@ export const CAPTURE = defineScript<string>({
 local version = redis.call('GET', key)
 if not version then
   local time = redis.call('TIME')
-  local now = string.format('%016.0f', time[1] * 1000000 + time[2])
-  version = now .. '.' .. now
+  version = string.format('%016.0f', time[1] * 1000000 + time[2]) .. '.' .. string.rep('0', 16)
   redis.call('SET', key, version, 'PX', arg[1])
 elseif redis.call('PTTL', key) < tonumber(arg[1]) then
   redis.call('PEXPIRE', key, arg[1])
@@ -167,6 +169,7 @@ return version`,
 /**
  * arg: 'delete' or 'expire', keep ms, notice channel, notice (or '')
  * A version is two numbers, `deleted.expired`: entries with an older first one are gone, with an older second one stale.
+ * The second one is 0 until the first invalidation.
  */
 export const BUMP = defineScript<string>({
   name: 'cache.bump',
@@ -175,7 +178,8 @@ export const BUMP = defineScript<string>({
   body: `
 local old = redis.call('GET', key) or string.rep('0', 16) .. '.' .. string.rep('0', 16)
 local time = redis.call('TIME')
-local now = string.format('%016.0f', math.max(time[1] * 1000000 + time[2], tonumber(string.sub(old, 18, 33)) + 1))
+local last = math.max(tonumber(string.sub(old, 1, 16)), tonumber(string.sub(old, 18, 33)))
+local now = string.format('%016.0f', math.max(time[1] * 1000000 + time[2], last + 1))
 local version = arg[1] == 'delete' and now .. '.' .. now or string.sub(old, 1, 16) .. '.' .. now
 redis.call('SET', key, version, 'PX', math.max(redis.call('PTTL', key), tonumber(arg[2])))
 if arg[4] ~= '' then redis.call('PUBLISH', arg[3], arg[4]) end
@@ -193,13 +197,17 @@ export const DESCRIBE = defineScript<KeyDescription>({
   body: `return { redis.call('TYPE', key)['ok'], redis.call('PTTL', key) }`,
 });
 
-/** arg: ttl ms. Gives a key of any type a new time to live; an entry keeps its grace. Answers 0 when there is none. */
+/**
+ * arg: ttl ms, notice channel, notice (or '')
+ * Gives a key of any type a new time to live; an entry keeps its grace. Answers 0 when there is none.
+ */
 export const EXPIRE = defineScript<boolean>({
   name: 'cache.expire',
-  arity: 1,
+  arity: 3,
   reply: isOne,
   body: `
 local ttl = tonumber(arg[1])
+if arg[3] ~= '' then redis.call('PUBLISH', arg[2], arg[3]) end
 local head = redis.pcall('GETRANGE', key, 0, 74)
 if type(head) ~= 'table' and string.sub(head, 1, 3) == '~1L' then return 0 end
 if type(head) == 'table' or string.sub(head, 1, 3) ~= '~1V' then return redis.call('PEXPIRE', key, ttl) end

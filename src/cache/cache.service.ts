@@ -15,7 +15,7 @@ import type { CacheEngine } from './cache-engine.ts';
 import type { Factory } from './cache-factory.ts';
 import type { CacheMetricsSnapshot } from './cache-metrics.ts';
 import type { Look } from './cache-reader.ts';
-import type { CacheStats, LocalStats, StatsSource } from './cache-stats.ts';
+import type { CacheStats, CacheStatsReader, LocalStats } from './cache-stats.ts';
 import { epochStamp, tagStamp } from './cache-tags.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
 import {
@@ -33,7 +33,7 @@ export interface CacheParts {
   readonly read: ReadOptionsResolver;
   readonly keys: KeySpace;
   readonly separator: string;
-  readonly stats: StatsSource;
+  readonly stats: CacheStatsReader;
   readonly collections: CollectionsService;
   readonly pubSub: PubSub;
   readonly locks: LockService;
@@ -78,6 +78,8 @@ export class CacheService {
    * @throws WrongTypeError when the key holds a set, hash or list
    */
   async get<T>(key: string): Promise<T | undefined> {
+    const held = this.#peek(key, this.#parts.read.forRead(undefined));
+    if (held !== undefined) return held as T;
     const fullKey = this.#full(key);
     const look = await this.#look<T>(fullKey);
     if (look?.seen.kind === 'fresh') {
@@ -104,7 +106,10 @@ export class CacheService {
    * @throws what the factory throws; FactoryTimeoutError; ReentrantLoadError when the factory waits for its own key
    */
   async getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
-    const order = this.#order(key, this.#parts.read.forRead(ttl), factory);
+    const options = this.#parts.read.forRead(ttl);
+    const held = this.#peek(key, options);
+    if (held !== undefined) return held as T;
+    const order = this.#order(key, options, factory);
     return this.#isCached(order.key)
       ? this.#parts.engine.stack.getOrSet(order)
       : this.#parts.engine.stack.bypass(order);
@@ -164,7 +169,7 @@ export class CacheService {
     if ((await this.ttl(key)) === -2) return false;
     return ttlMs === 0
       ? (await this.#parts.engine.writer.del([fullKey])) === 1
-      : this.#parts.engine.store.expire(fullKey, ttlMs);
+      : this.#parts.engine.writer.expire(fullKey, ttlMs);
   }
 
   async getMany<T>(keys: string[]): Promise<(T | undefined)[]> {
@@ -178,7 +183,7 @@ export class CacheService {
 
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>, ttl?: SetTtl): Promise<void> {
     const options = this.#parts.read.forWrite(ttl);
-    const items = [...entries].map(([key, value]) => [this.#full(key), value] as const);
+    const items = [...entries].map(([key, value]) => ({ key: this.#full(key), value }));
     for (const chunk of chunksOf(items, this.#parts.options.batchSize)) {
       await this.#parts.engine.writer.set(chunk, this.#stampNames(options), options);
     }
@@ -358,6 +363,14 @@ export class CacheService {
 
   #order<T>(key: string, options: ResolvedReadOptions, factory: Factory<T>) {
     return { key: this.#full(key), name: key, stampNames: this.#stampNames(options), options, factory };
+  }
+
+  /** What this process holds; a key that is not a text is never held. */
+  #peek(key: string, options: ResolvedReadOptions): unknown {
+    const { enabled, rolloutPercent } = this.#parts.options;
+    if (!enabled || rolloutPercent < 100 || typeof key !== 'string') return undefined;
+    const { prefix } = this.#scope;
+    return this.#parts.engine.stack.peek(prefix === '' ? key : prefix + key, options);
   }
 
   /** The feature flag and the gradual roll-out: which keys `getOrSet` keeps. */

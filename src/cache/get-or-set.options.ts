@@ -27,6 +27,11 @@ export interface GetOrSetOptions<T = unknown> {
   readonly cacheNull?: boolean;
   /** @default 'cluster' */
   readonly coalesce?: Coalescing;
+  /**
+   * What a hit in memory hands out: a private copy, or one deeply frozen object that all readers share (fastest).
+   * @default 'copy'
+   */
+  readonly read?: 'copy' | 'frozen';
 }
 
 /** How one value is written. */
@@ -45,6 +50,7 @@ export interface ResolvedReadOptions {
   readonly tagsOf: TagsOf | undefined;
   readonly cacheNull: boolean;
   readonly coalesce: Coalescing;
+  readonly isFrozen: boolean;
 }
 
 const MAX_TAGS = 64;
@@ -77,6 +83,7 @@ export const GET_OR_SET_RULES = {
   jitter: number(0, 1),
   cacheNull: flag,
   coalesce: oneOf<Coalescing>('cluster', 'process', 'off'),
+  read: oneOf('copy', 'frozen'),
 } satisfies RulesOf<Omit<GetOrSetOptions, 'tags'>>;
 
 /** A TTL or options of one call, as the caller gave them. */
@@ -137,6 +144,7 @@ export class ReadOptionsResolver {
       tagsOf: typeof tags === 'function' ? tags : undefined,
       cacheNull: read.cacheNull ?? defaults.cacheNull,
       coalesce: read.coalesce ?? defaults.coalesce,
+      isFrozen: read.read === 'frozen',
     };
   }
 }
@@ -150,6 +158,7 @@ interface Read {
   readonly jitter?: number;
   readonly cacheNull?: boolean;
   readonly coalesce?: Coalescing;
+  readonly read?: 'copy' | 'frozen';
   readonly tags?: readonly string[] | TagsOf;
 }
 

@@ -45,10 +45,7 @@ export class MemoryCacheStore implements CacheStore {
 
   capture(keys: readonly string[]): Promise<readonly string[]> {
     return Promise.resolve(
-      keys.map((key) => {
-        const now = this.nextVersion();
-        return this.tagVersions.get(key) ?? this.remember(key, `${now}.${now}`);
-      }),
+      keys.map((key) => this.tagVersions.get(key) ?? this.remember(key, `${this.nextVersion()}.${NO_VERSION}`)),
     );
   }
 

@@ -98,8 +98,11 @@ export class RedisCacheStore implements CacheStore {
     return this.connection.run(DESCRIBE, key);
   }
 
-  expire(key: string, ttlMs: number): Promise<boolean> {
-    return this.connection.run(EXPIRE, key, ttlMs);
+  async expire(key: string, ttlMs: number, notice: Notice): Promise<boolean> {
+    const [isThere = false] = await this.inOrder([key], notice, (each, told) =>
+      this.connection.run(EXPIRE, each, ttlMs, this.channels.notice, told),
+    );
+    return isThere;
   }
 
   /**

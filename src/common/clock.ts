@@ -5,3 +5,25 @@ export interface Clock {
 }
 
 export const systemClock: Clock = { now: () => Date.now() };
+
+/**
+ * The time as it was when this turn of the event loop first asked: one look at the clock serves every read of the turn.
+ * It lags by no more than the turn lasts.
+ */
+export class TurnClock implements Clock {
+  private time = 0;
+  private isCurrent = false;
+
+  constructor(private readonly clock: Clock = systemClock) {}
+
+  now(): number {
+    return this.isCurrent ? this.time : this.look();
+  }
+
+  private look(): number {
+    this.time = this.clock.now();
+    this.isCurrent = true;
+    setImmediate(() => (this.isCurrent = false)).unref();
+    return this.time;
+  }
+}

@@ -43,6 +43,11 @@ const Codec = {
 const FAST_BROTLI = { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } };
 const DEFAULT_MAX_BYTES = 64 * 1024 ** 2;
 
+const TEXTUAL: ReadonlySet<string> = new Set([Codec.text, Codec.json, Codec.tagged]);
+
+/** Whether the payload of this codec is text, which costs less to keep as a string than as bytes. */
+export const isTextual = (codec: string): boolean => TEXTUAL.has(codec);
+
 /**
  * Serialises a value.
  * @throws SerializationError with the path of what cannot be stored: a function, a symbol, a cycle, too deep a nesting

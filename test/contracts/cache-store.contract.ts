@@ -275,7 +275,7 @@ export function describeCacheStoreContract(name: string, open: () => Promise<Cac
     describe('keys', () => {
       it('gives an entry a new time to live and leaves it its grace', async () => {
         await store.write([[key, draft('x', { ttlMs: 1_000, keepMs: 3_000 })]], '');
-        expect(await store.expire(key, 60_000)).toBe(true);
+        expect(await store.expire(key, 60_000, '')).toBe(true);
         const entry = entryOf(await store.read(key));
         expect(entry.keptUntilMs - entry.freshUntilMs).toBe(2_000);
         expect(entry.freshUntilMs - store.now()).toBeGreaterThan(50_000);
@@ -285,10 +285,10 @@ export function describeCacheStoreContract(name: string, open: () => Promise<Cac
       it('gives a collection a time to live, and nothing to what is not there', async () => {
         await subject.putSet(key);
         expect((await store.describe(key)).pttlMs).toBe(-1);
-        expect(await store.expire(key, 40)).toBe(true);
+        expect(await store.expire(key, 40, '')).toBe(true);
         await sleep(90);
         expect((await store.describe(key)).type).toBe('none');
-        expect(await store.expire(key, 60_000)).toBe(false);
+        expect(await store.expire(key, 60_000, '')).toBe(false);
       });
 
       it('names the kind of data a key holds', async () => {

@@ -45,6 +45,7 @@ describe('on a server', () => {
     expect(await app.cache.get('foreign')).toEqual({ a: [1, 2] });
     expect(await app.cache.getOrSet('foreign', 60, () => 'not called')).toEqual({ a: [1, 2] });
     for (const garbage of ['not json', '~1Vshort', '~1', '~1V' + 'x'.repeat(200), '\u0000\u0001']) {
+      await app.cache.del('garbage');
       await raw.set('app:v1:garbage', garbage);
       app.cache.resetMetrics();
       expect(await app.cache.get('garbage')).toBeUndefined();

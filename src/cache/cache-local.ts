@@ -1,0 +1,78 @@
+import { FlightContext, Flights } from '../common/flights.ts';
+import type { KeySpace } from '../common/keys.ts';
+import type { Outcome } from './cache-stack.ts';
+import type { CacheTags } from './cache-tags.ts';
+import type { MemoryTier } from './memory-tier.ts';
+
+/**
+ * What this process has of the cache: values it holds, values it is reading and computing, versions it has seen.
+ * All keys are full keys. Forgetting is the one thing that is done to it from outside: after it, nobody is served or
+ * joins what may be from before an invalidation.
+ */
+export class CacheLocal {
+  /** Whole reads: a burst of callers of one key looks once. */
+  readonly reads = new Flights<Outcome<unknown>>();
+  /** Factory runs: they may outlive the read that began them. */
+  readonly refreshes = new Flights<Outcome<unknown>>();
+  readonly context = new FlightContext();
+
+  constructor(
+    readonly tier: MemoryTier,
+    private readonly tags: CacheTags,
+    private readonly keys: KeySpace,
+  ) {}
+
+  /** How the tier names a full key: as the application does, so that a hit costs no string. */
+  nameOf(key: string): string {
+    return this.keys.strip(key) ?? key;
+  }
+
+  forget(keys: readonly string[]): void {
+    for (const key of keys) {
+      this.tier.drop(this.nameOf(key));
+      this.reads.forget(key);
+      this.refreshes.forget(key);
+    }
+  }
+
+  /** @param matches decides by full key; how many held values it matched */
+  forgetMatching(matches: (key: string) => boolean): number {
+    this.reads.forgetMatching(matches);
+    this.refreshes.forgetMatching(matches);
+    return this.tier.dropMatching((name) => matches(this.keys.root + name));
+  }
+
+  /** Everything that carries these tags or epochs. */
+  forgetStamps(names: readonly string[]): void {
+    this.tags.forget(names);
+    this.forgetFlights();
+  }
+
+  /** Invalidations may have been missed: what is held has to be compared with the server again. */
+  distrust(): void {
+    this.tags.forgetAll();
+    this.forgetFlights();
+  }
+
+  /** The server is away: nothing from before is served, until `rejoin` only what is made here. */
+  goAlone(): void {
+    this.tier.goAlone();
+    this.forgetFlights();
+  }
+
+  /** Nothing that was made without the server is served any more. */
+  rejoin(): void {
+    this.tier.rejoin();
+    this.distrust();
+  }
+
+  /** Resolves when everything that is under way now has ended. */
+  async settled(): Promise<void> {
+    await Promise.all([this.reads.settled(), this.refreshes.settled()]);
+  }
+
+  private forgetFlights(): void {
+    this.reads.forgetAll();
+    this.refreshes.forgetAll();
+  }
+}

@@ -1,0 +1,138 @@
+import { BoundedMap, bytesOfText, type MapLimits } from '../common/bounded-map.ts';
+import type { Clock } from '../common/clock.ts';
+import { decode, isTextual } from '../common/codec.ts';
+import { deepFreeze } from '../common/deep-freeze.ts';
+import type { CacheEntry } from './cache-entry.ts';
+import type { CacheTags } from './cache-tags.ts';
+
+export interface MemoryTierOptions extends MapLimits {
+  /** How long an entry is served before the server is asked again. */
+  readonly ttlMs: number;
+}
+
+interface Held {
+  readonly entry: CacheEntry;
+  readonly servedUntilMs: number;
+  /** Made while the server was away: nobody else's invalidation can have reached it. */
+  readonly isAlone: boolean;
+  /** The value, where all readers may have the same one: text, numbers, `null`; or what was frozen for them. */
+  shared: unknown;
+  /** `CacheTags.moment` when its stamps were last compared. */
+  checkedAt: number;
+}
+
+/** Room that an entry takes beside its payload, its node in the map not counted. */
+const HELD_BYTES = 200;
+
+/**
+ * L1: entries in this process, in front of the store. A read is synchronous and does no I/O; it serves only what is
+ * fresh, and only while this process is sure to hear of invalidations (`trustFor`).
+ */
+export class MemoryTier {
+  private readonly held: BoundedMap<Held>;
+  private trustedUntilMs = 0;
+  private isAlone = false;
+
+  /** @param clock may lag a little: it is looked at on every read */
+  constructor(
+    private readonly options: MemoryTierOptions,
+    private readonly tags: CacheTags,
+    private readonly clock: Clock,
+    private readonly storeNow: () => number,
+  ) {
+    this.held = new BoundedMap(options);
+  }
+
+  get entries(): number {
+    return this.held.size;
+  }
+
+  get bytes(): number {
+    return this.held.bytes;
+  }
+
+  /** A fresh value, or undefined: a private copy, or with `isFrozen` one that all readers share. */
+  read(key: string, isFrozen: boolean): unknown {
+    const held = this.held.get(key);
+    if (held === undefined || (held.checkedAt !== this.tags.moment && !this.isStillValid(held))) return undefined;
+    const now = this.clock.now();
+    if (held.servedUntilMs <= now || this.trustedUntilMs <= now) return undefined;
+    if (held.shared !== undefined) return held.shared;
+    const value = decode(held.entry.codec, held.entry.payload);
+    return isFrozen ? (held.shared = deepFreeze(value)) : value;
+  }
+
+  /** Keeps what the store was found to hold, or what was stored. */
+  put(key: string, entry: CacheEntry, value: unknown): void {
+    if (this.isAlone || this.options.maxEntries === 0) return;
+    // The store's clock may differ from this process's: what counts is how long the entry still lives.
+    const freshMs = Math.min(entry.freshUntilMs - this.storeNow(), this.options.ttlMs);
+    this.keep(key, entry, value, freshMs);
+  }
+
+  /** Keeps a value that was made without the server, for this process only. */
+  putAlone(key: string, entry: CacheEntry, value: unknown, ttlMs: number): void {
+    if (this.isAlone) this.keep(key, entry, value, ttlMs);
+  }
+
+  drop(key: string): void {
+    this.held.delete(key);
+  }
+
+  dropMatching(matches: (key: string) => boolean): number {
+    let dropped = 0;
+    for (const [key] of this.held) if (matches(key)) dropped += Number(this.held.delete(key));
+    return dropped;
+  }
+
+  clear(): void {
+    this.held.clear();
+  }
+
+  /** Invalidations are sure to be heard of for so long; `Infinity` where there is nobody to hear of. */
+  trustFor(ms: number): void {
+    if (!this.isAlone) this.trustedUntilMs = this.clock.now() + ms;
+  }
+
+  /** From now on this process is on its own: what it held is not served, what it makes itself is. */
+  goAlone(): void {
+    this.isAlone = true;
+    this.trustedUntilMs = Number.POSITIVE_INFINITY;
+    this.tags.forgetAll();
+  }
+
+  /** The server is back: nothing that was made without it is served any more. */
+  rejoin(): void {
+    if (!this.isAlone) return;
+    this.isAlone = false;
+    this.trustedUntilMs = 0;
+    this.clear();
+  }
+
+  private keep(key: string, entry: CacheEntry, value: unknown, ttlMs: number): void {
+    const payload = detached(entry);
+    const held: Held = {
+      entry: { ...entry, payload },
+      servedUntilMs: this.clock.now() + ttlMs,
+      isAlone: this.isAlone,
+      shared: isShareable(value) ? value : undefined,
+      checkedAt: this.tags.moment,
+    };
+    const bytes = typeof payload === 'string' ? bytesOfText(payload) : payload.length;
+    this.held.set(key, held, bytes + HELD_BYTES);
+  }
+
+  private isStillValid(held: Held): boolean {
+    if (held.isAlone || this.isAlone || !this.tags.areLastSeen(held.entry.stamps)) return false;
+    held.checkedAt = this.tags.moment;
+    return true;
+  }
+}
+
+const isShareable = (value: unknown): boolean => value === null || typeof value !== 'object';
+
+/** The payload without the network buffer it came in. */
+function detached({ codec, payload }: CacheEntry): string | Buffer {
+  if (typeof payload === 'string') return payload;
+  return isTextual(codec) ? payload.toString() : Buffer.from(payload);
+}
