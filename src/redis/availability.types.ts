@@ -1,6 +1,5 @@
-import type { ScriptArgument } from './redis.batcher.ts';
 import type { RedisClient } from './redis.client.ts';
-import type { KeyedScript } from './redis.script.ts';
+import type { KeyedScript, ScriptArgument } from './redis.script.ts';
 
 /**
  * - `healthy`: commands are sent

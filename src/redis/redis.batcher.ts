@@ -1,8 +1,6 @@
 import type { RedisClient } from './redis.client.ts';
 import { replyCodeOf } from './redis.outcome.ts';
-import type { KeyedScript, RawReply } from './redis.script.ts';
-
-export type ScriptArgument = string | number | Buffer;
+import { evaluate, type KeyedScript, type RawReply, type ScriptArgument } from './redis.script.ts';
 
 /** What the batcher needs of the connection. */
 export interface BatchTransport {
@@ -15,16 +13,17 @@ const MAX_KEYS = 128;
 /** Larger batches would keep the server, and everybody who waits for it, busy for too long. */
 const MAX_BYTES = 1024 ** 2;
 
-interface Settle<T> {
+/** Two keys that nobody stores, of different slots. */
+const PROBE_KEYS = ['nestjs-keep:probe:1', 'nestjs-keep:probe:2'];
+
+interface Request<T> {
+  readonly key: string;
   readonly resolve: (value: T) => void;
   readonly reject: (error: unknown) => void;
 }
-interface Read extends Settle<Buffer | null> {
-  readonly key: string;
-  readonly promise: Promise<Buffer | null>;
-}
-interface Call extends Settle<unknown> {
-  readonly key: string;
+type Read = Request<Buffer | null>;
+interface Call extends Request<unknown> {
+  readonly script: KeyedScript<unknown>;
   readonly args: readonly ScriptArgument[];
 }
 
@@ -38,9 +37,9 @@ const REFUSED = Symbol('refused');
  * otherwise it leaves at the end of the turn, when all callers woken by the same reply have asked again.
  */
 export class RedisBatcher {
-  #reads = new Map<string, Read>();
-  #calls = new Map<KeyedScript<unknown>, Call[]>();
-  #keys = 0;
+  // Plain lists, sorted out when they leave: most batches of a lone caller hold one read.
+  #reads: Read[] = [];
+  #calls: Call[] = [];
   #bytes = 0;
   #inFlight = 0;
   #isScheduled = false;
@@ -56,41 +55,36 @@ export class RedisBatcher {
     return this.severalKeys;
   }
 
-  /** Callers that ask for the same key in one turn get the same Buffer, which nobody may change. */
+  /** Callers that ask for the same key in one turn may get the same Buffer, which nobody may change. */
   get(key: string): Promise<Buffer | null> {
-    const pending = this.#reads.get(key);
-    if (pending !== undefined) return pending.promise;
-    const { promise, ...settle } = withResolvers<Buffer | null>();
-    this.#reads.set(key, { key, promise, ...settle });
-    this.#schedule(0);
-    return promise;
+    return new Promise((resolve, reject) => {
+      this.#reads.push({ key, resolve, reject });
+      this.#schedule();
+    });
   }
 
   /** @throws RangeError when the number of arguments is not the script's: it would shift those of the other calls */
   run<R>(script: KeyedScript<R>, key: string, args: readonly ScriptArgument[]): Promise<R> {
-    if (args.length !== script.arity) {
-      return Promise.reject(new RangeError(`${script.name} takes ${script.arity} arguments, not ${args.length}`));
-    }
     return new Promise<unknown>((resolve, reject) => {
-      const calls = this.#calls.get(script);
-      const call = { key, args, resolve, reject };
-      if (calls === undefined) this.#calls.set(script, [call]);
-      else calls.push(call);
-      this.#schedule(sizeOf(args));
+      if (args.length !== script.arity) {
+        throw new RangeError(`${script.name} takes ${script.arity} arguments, not ${args.length}`);
+      }
+      this.#calls.push({ script, key, args, resolve, reject });
+      this.#bytes += sizeOf(args);
+      this.#schedule();
     }) as Promise<R>;
   }
 
   /** Finds out before the first batch whether the server refuses keys of different slots, as a serverless one does. */
   async probe(client: RedisClient): Promise<void> {
     if (!this.severalKeys) return;
-    const reply = await orRefused(client.mget('nestjs-keep:probe:1', 'nestjs-keep:probe:2'));
+    const reply = await orRefused(client.mget(PROBE_KEYS), PROBE_KEYS);
     if (reply === REFUSED) this.severalKeys = false;
   }
 
-  #schedule(bytes: number): void {
-    this.#keys += 1;
-    this.#bytes += bytes;
-    if (this.#keys >= MAX_KEYS || this.#bytes >= MAX_BYTES) this.#flush();
+  #schedule(): void {
+    const isFull = this.#reads.length + this.#calls.length >= MAX_KEYS || this.#bytes >= MAX_BYTES;
+    if (isFull) this.#flush();
     else if (!this.#isScheduled) this.#scheduleFlush();
   }
 
@@ -105,94 +99,103 @@ export class RedisBatcher {
   }
 
   #flush(): void {
-    if (this.#keys === 0) return;
     const [reads, calls] = [this.#reads, this.#calls];
-    this.#reads = new Map();
-    this.#calls = new Map();
-    this.#keys = 0;
     this.#bytes = 0;
-    if (reads.size > 0) void this.#track(this.#read([...reads.values()]));
-    for (const [script, group] of calls) void this.#track(this.#call(script, group));
+    if (reads.length > 0) {
+      this.#reads = [];
+      this.#read(reads);
+    }
+    if (calls.length > 0) {
+      this.#calls = [];
+      for (const group of byScript(calls)) this.#call(group);
+    }
   }
 
-  async #track(work: Promise<unknown>): Promise<void> {
+  #read(reads: readonly Read[]): void {
+    if (reads.length > 1 && this.severalKeys) this.#readTogether(reads);
+    else for (const { key, ...request } of reads) this.#send('get', (client) => client.getBuffer(key), request);
+  }
+
+  #readTogether(reads: readonly Read[]): void {
+    const positions = new Map<string, number>();
+    for (const { key } of reads) if (!positions.has(key)) positions.set(key, positions.size);
+    const keys = [...positions.keys()];
+    this.#send('get', (client) => orRefused(client.mgetBuffer(keys), keys), {
+      resolve: (values) => {
+        if (values === REFUSED) this.#oneByOne(() => this.#read(reads));
+        else for (const { key, resolve } of reads) resolve(values[positions.get(key) ?? 0] ?? null);
+      },
+      reject: (error) => reads.forEach((read) => read.reject(error)),
+    });
+  }
+
+  #call(calls: readonly Call[]): void {
+    if (this.severalKeys) this.#callTogether(calls);
+    else for (const call of calls) this.#callTogether([call]);
+  }
+
+  /** The calls are all of one script. */
+  #callTogether(calls: readonly Call[]): void {
+    const [{ script }] = calls as [Call];
+    const keys = calls.map((call) => call.key);
+    const args = calls.flatMap((call) => call.args);
+    this.#send(script.name, (client) => orRefused(evaluate(client, script, keys, args), keys), {
+      resolve: (replies) => {
+        if (replies === REFUSED) this.#oneByOne(() => this.#call(calls));
+        else calls.forEach((call, index) => this.#answer(call, replies[index]));
+      },
+      reject: (error) => calls.forEach((call) => call.reject(error)),
+    });
+  }
+
+  #send<T>(
+    operation: string,
+    command: (client: RedisClient) => Promise<T>,
+    { resolve, reject }: Pick<Request<T>, 'resolve' | 'reject'>,
+  ): void {
     this.#inFlight += 1;
-    await work;
-    this.#inFlight -= 1;
+    this.transport.execute(operation, command).then(
+      (value) => {
+        this.#inFlight -= 1;
+        resolve(value);
+      },
+      (error: unknown) => {
+        this.#inFlight -= 1;
+        reject(error);
+      },
+    );
   }
 
-  /** Never rejects: every outcome goes to the callers. */
-  async #read(reads: readonly Read[]): Promise<void> {
-    if (reads.length === 1 || !this.severalKeys) {
-      await Promise.all(reads.map((read) => this.#readOne(read)));
-      return;
-    }
-    try {
-      const keys = reads.map((read) => read.key);
-      const values = await this.transport.execute('get', (client) => orRefused(client.mgetBuffer(keys)));
-      if (values === REFUSED) await this.#oneByOne(() => this.#read(reads));
-      else reads.forEach((read, index) => read.resolve(values[index] ?? null));
-    } catch (error) {
-      for (const read of reads) read.reject(error);
-    }
-  }
-
-  #readOne({ key, resolve, reject }: Read): Promise<void> {
-    return this.transport.execute('get', (client) => client.getBuffer(key)).then(resolve, reject);
-  }
-
-  /** Never rejects: every outcome goes to the callers. */
-  async #call(script: KeyedScript<unknown>, calls: readonly Call[]): Promise<void> {
-    if (calls.length > 1 && !this.severalKeys) {
-      await Promise.all(calls.map((call) => this.#call(script, [call])));
-      return;
-    }
-    try {
-      const replies = await this.transport.execute(script.name, (client) => orRefused(evaluate(client, script, calls)));
-      if (replies === REFUSED) await this.#oneByOne(() => this.#call(script, calls));
-      else calls.forEach((call, index) => this.#answer(script, call, replies[index]));
-    } catch (error) {
-      for (const call of calls) call.reject(error);
-    }
-  }
-
-  #answer(script: KeyedScript<unknown>, call: Call, reply: RawReply = null): void {
+  #answer({ script, resolve, reject }: Call, reply: RawReply = null): void {
     try {
       if (reply instanceof Error) throw this.transport.fail(script.name, reply);
-      call.resolve(script.reply(reply));
+      resolve(script.reply(reply));
     } catch (error) {
-      call.reject(error);
+      reject(error);
     }
   }
 
-  #oneByOne(again: () => Promise<void>): Promise<void> {
+  #oneByOne(again: () => void): void {
     this.severalKeys = false;
-    return again();
+    again();
   }
 }
 
-/** Runs a script for all calls; a server that does not know it (any more) gets its source, as it has not run then. */
-async function evaluate(
-  client: RedisClient,
-  script: KeyedScript<unknown>,
-  calls: readonly Call[],
-): Promise<RawReply[]> {
-  const rest: ScriptArgument[] = [calls.length];
-  for (const { key } of calls) rest.push(key);
-  for (const { args } of calls) rest.push(...args);
-  try {
-    return (await client.callBuffer('EVALSHA', [script.sha, ...rest])) as RawReply[];
-  } catch (error) {
-    if (replyCodeOf(error) !== 'NOSCRIPT') throw error;
-    return (await client.callBuffer('EVAL', [script.lua, ...rest])) as RawReply[];
+function byScript(calls: readonly Call[]): Iterable<Call[]> {
+  const groups = new Map<KeyedScript<unknown>, Call[]>();
+  for (const call of calls) {
+    const group = groups.get(call.script);
+    if (group === undefined) groups.set(call.script, [call]);
+    else group.push(call);
   }
+  return groups.values();
 }
 
-async function orRefused<T>(reply: Promise<T>): Promise<T | typeof REFUSED> {
+async function orRefused<T>(reply: Promise<T>, keys: readonly string[]): Promise<T | typeof REFUSED> {
   try {
     return await reply;
   } catch (error) {
-    if (replyCodeOf(error) === 'CROSSSLOT') return REFUSED;
+    if (keys.length > 1 && replyCodeOf(error) === 'CROSSSLOT') return REFUSED;
     throw error;
   }
 }
@@ -201,10 +204,4 @@ function sizeOf(args: readonly ScriptArgument[]): number {
   let bytes = 0;
   for (const arg of args) if (typeof arg !== 'number') bytes += arg.length;
   return bytes;
-}
-
-function withResolvers<T>() {
-  let settle!: Settle<T>;
-  const promise = new Promise<T>((resolve, reject) => (settle = { resolve, reject }));
-  return { promise, ...settle };
 }

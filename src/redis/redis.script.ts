@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto';
+import type { RedisClient } from './redis.client.ts';
+import { replyCodeOf } from './redis.outcome.ts';
 
 /** One raw reply as the server sent it: bulk strings arrive as Buffers. */
 export type RawReply = Buffer | number | null | Error | readonly RawReply[];
+
+export type ScriptArgument = string | number | Buffer;
 
 /**
  * A Lua script that acts on one key. Calls of one event-loop turn travel as one script call where the server
@@ -52,3 +56,19 @@ for i = 1, #KEYS do
 end
 return replies
 `;
+
+/** Runs a script for all keys; a server that does not know it (any more) gets its source, as it has not run then. */
+export async function evaluate(
+  client: RedisClient,
+  script: KeyedScript<unknown>,
+  keys: readonly string[],
+  args: readonly ScriptArgument[],
+): Promise<readonly RawReply[]> {
+  const rest = [keys.length, ...keys, ...args];
+  try {
+    return (await client.callBuffer('EVALSHA', [script.sha, ...rest])) as readonly RawReply[];
+  } catch (error) {
+    if (replyCodeOf(error) !== 'NOSCRIPT') throw error;
+    return (await client.callBuffer('EVAL', [script.lua, ...rest])) as readonly RawReply[];
+  }
+}

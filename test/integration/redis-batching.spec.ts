@@ -55,7 +55,7 @@ describe('a connection to one server', () => {
   });
 
   it('reads the keys of one turn with one MGET, each key once, and gives everybody the right value', async () => {
-    const keys = numbered(100);
+    const keys = numbered(60);
     await Promise.all(keys.map((key) => connection.run(STORE, key, `value of ${key}`)));
     const wanted = [...keys, ...keys, 'absent'];
     const values = await Promise.all(wanted.map((key) => connection.get(key)));
@@ -64,6 +64,7 @@ describe('a connection to one server', () => {
       undefined,
     ]);
     expect(await callsOf(servers, 'mget')).toBe(1);
+    expect(await servers.ask('INFO', 'stats')).toContain('keyspace_hits:60\r\nkeyspace_misses:1\r\n');
     expect(await callsOf(servers, 'get')).toBe(0);
   });
 
