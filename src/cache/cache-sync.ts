@@ -11,6 +11,8 @@ import type { CacheChannels } from './redis-cache.store.ts';
 const HEARTBEAT_MS = 500;
 /** Without an own heartbeat for this long, notices may be missing: memory is not trusted. */
 const SILENCE_MS = 1_500;
+/** After this long a connection that delivers nothing is given up for a new one. */
+const DEAF_MS = 3_000;
 const LENGTH_DIGITS = 6;
 
 export interface CacheSyncParts {
@@ -34,7 +36,8 @@ export class CacheSync {
   private stopHearing = (): void => undefined;
   private timer: NodeJS.Timeout | undefined;
   private isTrusted = false;
-  private lastBeatMs = 0;
+  private lastBeatMs = performance.now();
+  private restartedMs = 0;
 
   constructor(private readonly parts: CacheSyncParts) {}
 
@@ -58,7 +61,12 @@ export class CacheSync {
 
   private tick(): void {
     const { bus, channels, notices } = this.parts;
-    if (this.isTrusted && performance.now() - this.lastBeatMs > SILENCE_MS) this.distrust();
+    const now = performance.now();
+    if (this.isTrusted && now - this.lastBeatMs > SILENCE_MS) this.distrust();
+    if (now - Math.max(this.lastBeatMs, this.restartedMs) > DEAF_MS) {
+      this.restartedMs = now;
+      bus.restart();
+    }
     bus.publish(channels.notice, notices.heartbeat()).catch((error: unknown) => {
       // Silence is the answer to it.
       if (!isStoreFailure(error)) throw error;

@@ -11,10 +11,14 @@ export class MemoryMessageBus implements MessageBus {
   }
 
   publish(channel: string, payload: string | Buffer): Promise<void> {
+    this.deliver(channel, payload);
+    return Promise.resolve();
+  }
+
+  deliver(channel: string, payload: string | Buffer): void {
     const copy = Buffer.from(payload);
     // Not before the publisher goes on, as with a server in between: nobody gets used to the opposite.
     void Promise.resolve().then(() => this.listeners.deliver(channel, copy));
-    return Promise.resolve();
   }
 
   subscribe(channel: string, listener: MessageListener): Promise<() => Promise<void>> {
@@ -27,6 +31,10 @@ export class MemoryMessageBus implements MessageBus {
 
   onReconnect(): () => void {
     return () => undefined;
+  }
+
+  restart(): void {
+    // There is no connection.
   }
 
   close(): Promise<void> {

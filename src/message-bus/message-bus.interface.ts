@@ -13,6 +13,8 @@ export interface MessageBus {
   readonly isConnected: boolean;
   /** Sends to every subscriber, this process included. @throws StoreUnavailableError, OutcomeUnknownError */
   publish(channel: string, payload: string | Buffer): Promise<void>;
+  /** Gives a message to the subscribers of this process only. */
+  deliver(channel: string, payload: string | Buffer): void;
   /**
    * Resolves when the subscription is in force; the result ends it. While the server is away it resolves as well: the
    * subscription then begins when the server is back, and `onReconnect` tells when.
@@ -23,5 +25,7 @@ export interface MessageBus {
    * missed in between. The result stops it.
    */
   onReconnect(listener: () => void): () => void;
+  /** Opens the connection anew, because it looks alive and delivers nothing. */
+  restart(): void;
   close(): Promise<void>;
 }

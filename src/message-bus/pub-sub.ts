@@ -1,5 +1,5 @@
 import type { Logger } from '@nestjs/common';
-import { SerializationError } from '../common/errors.ts';
+import { isStoreFailure, isStoreUnavailableError, SerializationError } from '../common/errors.ts';
 import type { KeySpace } from '../common/keys.ts';
 import type { MessageBus } from './message-bus.interface.ts';
 
@@ -16,12 +16,21 @@ export class PubSub {
     private readonly logger: Pick<Logger, 'warn'>,
   ) {}
 
-  /** @throws SerializationError for what JSON cannot say, or over 1 MB */
+  /**
+   * Sends to every subscriber; while the server is away, to those of this process.
+   * @throws SerializationError for what JSON cannot say, or over 1 MB
+   */
   async publish(channel: string, message: unknown): Promise<void> {
     const fullChannel = this.keys.full(channel);
     const text = toJson(message);
     if (Buffer.byteLength(text) > MAX_MESSAGE_BYTES) throw new SerializationError('A message must not exceed 1 MB');
-    await this.bus.publish(fullChannel, text);
+    try {
+      await this.bus.publish(fullChannel, text);
+    } catch (error) {
+      if (!isStoreFailure(error)) throw error;
+      // At most once: what may have been sent is not delivered here as well.
+      if (isStoreUnavailableError(error)) this.bus.deliver(fullChannel, text);
+    }
   }
 
   /** Resolves when subscribed. A callback that throws is logged and disturbs nobody. */
@@ -31,15 +40,13 @@ export class PubSub {
 
   private async deliver(channel: string, payload: Buffer, callback: MessageCallback): Promise<void> {
     const name = JSON.stringify(channel.slice(0, 120));
-    if (payload.length > MAX_MESSAGE_BYTES) return this.logger.warn(`Dropped a message on ${name}: over 1 MB`);
-    let message: unknown;
-    try {
-      message = JSON.parse(payload.toString());
-    } catch {
-      return this.logger.warn(`Dropped a message on ${name}: not JSON`);
+    const message = fromJson(payload);
+    if (message === undefined) {
+      this.logger.warn(`Dropped a message on ${name}: not JSON, or over 1 MB`);
+      return;
     }
     try {
-      await callback(message);
+      await callback(message.value);
     } catch (error) {
       // Only the kind of error: its text may hold the message.
       this.logger.warn(`A subscriber of ${name} failed: ${error instanceof Error ? error.name : typeof error}`);
@@ -55,4 +62,13 @@ function toJson(message: unknown): string {
     // A cycle or a BigInt: said below, without the value.
   }
   throw new SerializationError('A message must be something that JSON can say');
+}
+
+function fromJson(payload: Buffer): { readonly value: unknown } | undefined {
+  if (payload.length > MAX_MESSAGE_BYTES) return undefined;
+  try {
+    return { value: JSON.parse(payload.toString()) as unknown };
+  } catch {
+    return undefined;
+  }
 }

@@ -30,6 +30,10 @@ export class RedisMessageBus implements MessageBus {
     await this.connection.execute('publish', (client) => client.publish(channel, payload));
   }
 
+  deliver(channel: string, payload: string | Buffer): void {
+    this.listeners.deliver(channel, Buffer.from(payload));
+  }
+
   async subscribe(channel: string, listener: MessageListener): Promise<() => Promise<void>> {
     const remove = this.listeners.add(channel, listener);
     try {
@@ -48,6 +52,10 @@ export class RedisMessageBus implements MessageBus {
     const entry = { listener };
     this.reconnectListeners.add(entry);
     return () => void this.reconnectListeners.delete(entry);
+  }
+
+  restart(): void {
+    this.subscriber.restart();
   }
 
   async close(): Promise<void> {

@@ -56,6 +56,11 @@ export class RedisSubscriber {
     await client.unsubscribe(channel).catch(() => client.disconnect());
   }
 
+  /** Its end leads to the next attempt. */
+  restart(): void {
+    this.client?.disconnect();
+  }
+
   async close(): Promise<void> {
     this.isClosed = true;
     clearTimeout(this.nextAttempt);

@@ -35,6 +35,8 @@ const CUT_DELAY_MS = 10;
 /** A TCP proxy in front of a server that fails on demand; `mode` and `latencyMs` may change at any time. */
 export class FaultProxy {
   mode: ProxyMode = 'pass';
+  /** Hurts only connections that have subscribed to something; new ones are not known to do so. */
+  onlySubscribers = false;
   /** Delay of every chunk, each way. */
   latencyMs = 0;
   /** Connections accepted so far, rejected ones included. */
@@ -89,6 +91,7 @@ export class FaultProxy {
 class Link {
   /** A direction that lost a byte stays silent: passing on the rest would answer the wrong requests. */
   private readonly silent = new Set<Direction>();
+  private isSubscriber = false;
 
   constructor(
     private readonly proxy: FaultProxy,
@@ -101,11 +104,16 @@ class Link {
     this.forward(target, client, 'reply');
     client.once('close', () => target.destroy());
     target.once('close', () => {
-      if (this.proxy.mode !== 'blackhole') client.destroy();
+      if (this.mode !== 'blackhole') client.destroy();
     });
   }
 
+  private get mode(): ProxyMode {
+    return this.proxy.onlySubscribers && !this.isSubscriber ? 'pass' : this.proxy.mode;
+  }
+
   cut(): void {
+    if (this.proxy.onlySubscribers && !this.isSubscriber) return;
     this.client.resetAndDestroy();
     this.target.destroy();
   }
@@ -113,8 +121,9 @@ class Link {
   private forward(from: Socket, to: Socket, direction: Direction): void {
     let delivered = Promise.resolve();
     from.on('data', (chunk: Buffer) => {
-      const isCut = this.proxy.mode === 'cut-after-request' && direction === 'request';
-      if (SWALLOWED[this.proxy.mode].includes(direction)) this.silent.add(direction);
+      if (direction === 'request' && /subscribe/i.test(chunk.toString('latin1'))) this.isSubscriber = true;
+      const isCut = this.mode === 'cut-after-request' && direction === 'request';
+      if (SWALLOWED[this.mode].includes(direction)) this.silent.add(direction);
       if (this.silent.has(direction)) return;
       const due = performance.now() + this.proxy.latencyMs;
       // One after the other, so that a latency that was lowered does not let later bytes overtake earlier ones.

@@ -1,0 +1,143 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import type { CacheService } from '../../src/index.ts';
+import { openCacheApp, type CacheApp } from '../support/cache-app.ts';
+import { eventually } from '../support/eventually.ts';
+import { FaultProxy } from '../support/proxy.ts';
+import { startStandalone, type TestServers } from '../support/servers.ts';
+
+/** The promise is two seconds; the rest is for a machine that is slow today. */
+const BOUND_MS = 2_500;
+
+const WAYS: readonly (readonly [name: string, invalidate: (cache: CacheService, key: string) => Promise<unknown>])[] = [
+  ['del', (cache, key) => cache.del(key)],
+  ['set', (cache, key) => cache.set(key, 'new')],
+  ['delByTag', (cache) => cache.delByTag('story')],
+  ['expireByTag', (cache) => cache.expireByTag('story')],
+  ['delPattern', (cache, key) => cache.delPattern(`${key}*`)],
+  ['reset', (cache) => cache.reset()],
+];
+
+describe('memory of several processes', () => {
+  let server: TestServers;
+  let proxy: FaultProxy;
+  let raw: Redis;
+  let a: CacheApp;
+  let b: CacheApp;
+  let sequence = 0;
+  let key: string;
+  let source: string;
+
+  /** What B answers, from its memory or not. */
+  const readB = () => b.cache.getOrSet(key, { ttl: '60s', tags: ['story'] }, () => source);
+
+  /** B answers from its memory: it does not see what somebody did behind its back. */
+  const warmUpB = () =>
+    eventually(async () => {
+      await raw.del(`app:v1:${key}`);
+      await readB();
+      await raw.del(`app:v1:${key}`);
+      const { loads } = b.cache.getMetrics();
+      return (await readB()) === 'old' && b.cache.getMetrics().loads === loads;
+    });
+
+  beforeAll(async () => {
+    server = await startStandalone();
+    proxy = await FaultProxy.start(server.port);
+    proxy.onlySubscribers = true;
+    raw = new Redis(server.url);
+    const options = { commandTimeout: '1s' } as const;
+    a = await openCacheApp({ redis: { url: server.url, ...options } });
+    b = await openCacheApp({ redis: { url: `redis://127.0.0.1:${proxy.port}`, ...options } });
+  });
+  afterAll(async () => {
+    await Promise.all([a.close(), b.close()]);
+    raw.disconnect();
+    await proxy.close();
+    await server.stop();
+  });
+  beforeEach(async () => {
+    proxy.mode = 'pass';
+    key = `coherent:${sequence++}`;
+    source = 'old';
+    await warmUpB();
+    source = 'new';
+  });
+
+  it('serves a hit without asking the server', async () => {
+    expect(await b.cache.get(key)).toBe('old');
+    expect(await raw.exists(`app:v1:${key}`)).toBe(0);
+  });
+
+  it.each(WAYS)('forgets what another process invalidated with %s', async (_, invalidate) => {
+    await invalidate(a.cache, key);
+    await eventually(async () => (await readB()) === 'new', { withinMs: BOUND_MS });
+  });
+
+  it.each(WAYS)('forgets at once what this process invalidated with %s', async (_, invalidate) => {
+    await invalidate(b.cache, key);
+    expect(await readB()).toBe('new');
+  });
+
+  it('does not serve a value longer than another process wants it to live', async () => {
+    await a.cache.set(key, 'old', '60s');
+    await eventually(async () => (await b.cache.get(key)) === 'old');
+    expect(await a.cache.expire(key, '50ms')).toBe(true);
+    await eventually(async () => (await readB()) === 'new', { withinMs: BOUND_MS });
+  });
+
+  it('is fresh again two seconds after an invalidation it was cut off from (F17)', async () => {
+    proxy.mode = 'reject';
+    proxy.cut();
+    await a.cache.del(key);
+    await sleep(300);
+    proxy.mode = 'pass';
+    await eventually(async () => (await readB()) === 'new', { withinMs: BOUND_MS });
+  });
+
+  it('is fresh two seconds after an invalidation although its connection is deaf and looks alive (F18)', async () => {
+    proxy.mode = 'blackhole';
+    await a.cache.del(key);
+    await eventually(async () => (await readB()) === 'new', { withinMs: BOUND_MS });
+    // As long as it is deaf, memory serves nothing.
+    const { loads } = b.cache.getMetrics();
+    await raw.del(`app:v1:${key}`);
+    await readB();
+    expect(b.cache.getMetrics().loads).toBe(loads + 1);
+    proxy.mode = 'pass';
+    proxy.cut();
+    source = 'old';
+    await warmUpB();
+  });
+
+  it('opens a deaf connection anew', async () => {
+    const { accepted } = proxy;
+    proxy.mode = 'blackhole';
+    await eventually(() => proxy.accepted > accepted, { withinMs: 6_000 });
+    proxy.mode = 'pass';
+    proxy.cut();
+    source = 'old';
+    await warmUpB();
+  });
+
+  it.each([
+    ['not JSON', 'garbage'],
+    ['a list', '[]'],
+    ['a notice without keys', '{"from":"x","run":0,"seq":1}'],
+    ['keys that are not texts', '{"from":"x","run":0,"seq":1,"keys":[1,{}]}'],
+    ['a prototype', '{"__proto__":{"polluted":1},"from":"x","run":0,"seq":1,"keys":["toString"]}'],
+    ['two megabytes', JSON.stringify({ from: 'x', run: 0, seq: 1, keys: ['k'.repeat(2 * 1024 ** 2)] })],
+  ])('is not disturbed by a forged notice: %s', async (_, notice) => {
+    await raw.publish('app:v1@notice', notice);
+    await raw.publish('app:v1@wake', notice);
+    await a.cache.del(key);
+    await eventually(async () => (await readB()) === 'new', { withinMs: BOUND_MS });
+    expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+  });
+
+  it('never takes a value from a message', async () => {
+    const forged = `000${String(`app:v1:${key}`.length).padStart(3, '0')}app:v1:${key}`;
+    await raw.publish('app:v1@wake', `${forged}~1V0forged`);
+    expect(await readB()).toBe('old');
+  });
+});
