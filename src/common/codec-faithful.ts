@@ -19,8 +19,7 @@ class FaithfulCheck {
   value(value: unknown, depth: number): boolean {
     switch (typeof value) {
       case 'string':
-        this.#remaining -= value.length;
-        return true;
+        return (this.#remaining -= value.length) >= 0;
       case 'number':
         return Number.isFinite(value) && !Object.is(value, -0);
       case 'boolean':
@@ -33,14 +32,13 @@ class FaithfulCheck {
   }
 
   #object(value: object, depth: number): boolean {
-    this.#remaining--;
-    if (depth === 0 || this.#remaining < 0) return false;
+    if (depth === 0 || --this.#remaining < 0) return false;
     if (Array.isArray(value)) return this.#items(value, depth - 1);
     return Object.getPrototypeOf(value) === Object.prototype && this.#fields(value, depth - 1);
   }
 
   #items(items: readonly unknown[], depth: number): boolean {
-    this.#remaining -= items.length;
+    if ((this.#remaining -= items.length) < 0) return false;
     // A loop, because `every` skips holes.
     for (const item of items) if (!this.value(item, depth)) return false;
     return true;

@@ -96,6 +96,19 @@ describe('encode', () => {
     expect(larger.bytes).toBeGreaterThan(10_000);
   });
 
+  it.each<[string, unknown]>([
+    ['a text', { text: 'é'.repeat(20_000) }],
+    ['a list', { list: new Array<number>(20_000).fill(1_234_567) }],
+    ['a Map', new Map([[1, 'é'.repeat(20_000)]])],
+    ['binary', [Buffer.alloc(20_000), 'é'.repeat(20_000)]],
+  ])('does not serialise %s that is too large', (_, value) => {
+    // What it says of the size is what it had seen of it; serialised, each of these takes 40 000 bytes or more.
+    const { codec, bytes } = encode(value, { ...ROOMY, maxBytes: 10_000 });
+    expect(codec).toBeUndefined();
+    expect(bytes).toBeGreaterThan(10_000);
+    expect(bytes).toBeLessThan(30_000);
+  });
+
   it('does not read on once a value is too large', () => {
     let reads = 0;
     const item = {

@@ -83,7 +83,6 @@ class TagWriter {
   }
 
   #object(value: object, step: Step): unknown {
-    this.#spend(2);
     this.#descent.enter(value, step);
     const result = this.#inside(value);
     this.#descent.leave();
@@ -97,10 +96,10 @@ class TagWriter {
   }
 
   #items(items: readonly unknown[]): unknown {
+    this.#spend(items.length + 1);
     let copy: unknown[] | undefined;
     // By index, because a hole reads as undefined and most other ways skip it.
     for (let index = 0; index < items.length; index++) {
-      this.#spend(1);
       const before = items[index];
       const after = this.value(before, index);
       if (after !== before) (copy ??= [...items])[index] = after;
@@ -109,6 +108,7 @@ class TagWriter {
   }
 
   #fields(fields: object): unknown {
+    this.#spend(2);
     let copy: Record<string, unknown> | undefined;
     for (const key of Object.keys(fields)) {
       this.#spend(key.length + 3);
@@ -131,9 +131,9 @@ class TagWriter {
       case 'RegExp':
         return this.#tag(tagRegExp(value as RegExp));
       case 'Map':
-        return this.#container(MAP_TAG, [...(value as Map<unknown, unknown>)].flat());
+        return this.#map(value as Map<unknown, unknown>);
       case 'Set':
-        return this.#container(SET_TAG, [...(value as Set<unknown>)]);
+        return this.#set(value as Set<unknown>);
       case 'Error':
       case 'DOMException':
         return this.#error(value as Error);
@@ -146,6 +146,16 @@ class TagWriter {
     }
     if (STATEFUL.has(name)) this.#descent.refuse(`is a ${name}`);
     return isBinaryName(name) ? this.#binary(name, value as ArrayBufferView) : this.#plainInstance(value);
+  }
+
+  #map(map: ReadonlyMap<unknown, unknown>): unknown {
+    this.#spend(2 * map.size);
+    return this.#container(MAP_TAG, [...map].flat());
+  }
+
+  #set(set: ReadonlySet<unknown>): unknown {
+    this.#spend(set.size);
+    return this.#container(SET_TAG, [...set]);
   }
 
   #container(tag: string, items: readonly unknown[]): unknown {
@@ -170,6 +180,7 @@ class TagWriter {
     return plain === value ? this.#fields(value) : this.value(plain, undefined);
   }
 
+  /** Counts what is written for sure, so that nothing is refused that would fit. */
   #spend(bytes: number): void {
     this.#bytes += bytes;
     if (this.#bytes > this.maxBytes) throw new TooLarge(this.#bytes);

@@ -32,7 +32,7 @@ const leaf = fc.oneof(
   fc.tuple(fc.constantFrom(Error, TypeError, RangeError), text).map(([Type, message]) => new Type(message)),
 );
 const property = text.filter((name) => name !== '__proto__' && name !== 'prototype');
-const anyValue = fc.letrec((tie) => ({
+const anyTree = fc.letrec((tie) => ({
   tree: fc.oneof(
     { maxDepth: 4, depthSize: 'small' },
     leaf,
@@ -42,16 +42,29 @@ const anyValue = fc.letrec((tie) => ({
     fc.array(tie('tree'), { maxLength: 3 }).map((items) => new Set(items)),
   ),
 })).tree;
+const anyValue = anyTree.filter((value) => value !== undefined);
 
 describe('encode and decode', () => {
   it('give back any value of the supported types, however nested', () => {
     fc.assert(
-      fc.property(
-        anyValue.filter((value) => value !== undefined),
-        (value) => expect(roundTrip(value)).toStrictEqual(value),
-      ),
+      fc.property(anyValue, (value) => expect(roundTrip(value)).toStrictEqual(value)),
       { numRuns: 500 },
     );
+  });
+
+  it('accept whatever fits, to the byte', () => {
+    fc.assert(
+      fc.property(anyValue, (value) => {
+        const { bytes } = encoded(value);
+        expect(encode(value, { ...ROOMY, maxBytes: bytes })).toMatchObject({ bytes });
+        expect(encode(value, { ...ROOMY, maxBytes: bytes - 1 }).codec).toBeUndefined();
+      }),
+    );
+    const Instance = class {
+      toJSON = () => 'x';
+    };
+    const instances = Array.from({ length: 20 }, () => new Instance());
+    expect(encode(instances, { ...ROOMY, maxBytes: 81 })).toMatchObject({ bytes: 81 });
   });
 
   it.each([
