@@ -69,12 +69,13 @@ export class CacheTags {
     return extended(known, asked, versions);
   }
 
-  /** The versions as this process last saw them; undefined unless all are known. They may be out of date. */
-  lastSeen(names: readonly string[]): Versions | undefined {
+  /** The versions as this process last saw them, if all are known to outlive an entry. They may be out of date. */
+  lastSeen(names: readonly string[], keepMs: number): Versions | undefined {
+    const untilMs = this.store.now() + keepMs;
     const versions = new Map<string, string>();
     for (const name of names) {
       const known = this.remembered.get(name);
-      if (known === undefined) return undefined;
+      if (known === undefined || known.untilMs < untilMs) return undefined;
       versions.set(name, known.version);
     }
     return versions;

@@ -145,7 +145,7 @@ export class CacheWriter {
   }
 
   /**
-   * Writes with the versions last seen while asking for the current ones, so that a write is one trip; if they had
+   * Writes with the versions last seen while reading the current ones, so that a write is one trip; if they had
    * changed, what was written is invalid already and is written again.
    */
   private async stamped(
@@ -154,9 +154,12 @@ export class CacheWriter {
     write: (versions: Versions) => Promise<void>,
   ): Promise<void> {
     const { tags } = this.parts;
-    const guess = tags.lastSeen(names);
-    const [versions] = await Promise.all([tags.capture(names, NO_VERSIONS, keepMs), guess && write(guess)]);
-    if (guess === undefined || names.some((name) => versions.get(name) !== guess.get(name))) await write(versions);
+    const guess = tags.lastSeen(names, keepMs);
+    if (guess !== undefined) {
+      const [current] = await Promise.all([tags.current(names), write(guess)]);
+      if (names.every((name) => current.get(name) === guess.get(name))) return;
+    }
+    await write(await tags.capture(names, NO_VERSIONS, keepMs));
   }
 
   /** While the server is away this process reads what it has set. */
