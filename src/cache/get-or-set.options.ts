@@ -89,16 +89,23 @@ export const GET_OR_SET_RULES = {
 /** A TTL or options of one call, as the caller gave them. */
 export type GivenOptions = number | Duration | GetOrSetOptions<never> | undefined;
 
-/** Checks the options of calls and fills in the defaults. What can be resolved once is resolved once. */
+/** Options of a call as they were when they were resolved. */
+interface Remembered {
+  readonly given: Readonly<Record<string, unknown>>;
+  readonly count: number;
+  readonly resolved: ResolvedReadOptions;
+}
+
+/** Checks the options of calls and fills in the defaults. What was resolved before is not resolved again. */
 export class ReadOptionsResolver {
   private readonly byTtl = new Map<unknown, ResolvedReadOptions>();
-  private readonly byObject = new WeakMap<object, ResolvedReadOptions>();
+  private readonly byObject = new WeakMap<object, Remembered>();
 
   constructor(private readonly defaults: ResolvedCacheOptions) {}
 
   /** @throws InvalidTtlError for a wrong `ttl`, InvalidOptionsError naming everything else that is wrong */
   forRead(given: GivenOptions): ResolvedReadOptions {
-    if (typeof given === 'object') return this.frozen(given) ?? this.resolve(given, GET_OR_SET_RULES);
+    if (typeof given === 'object') return this.forObject(given);
     const known = this.byTtl.get(given);
     if (known !== undefined) return known;
     const resolved = this.resolve({}, GET_OR_SET_RULES, given);
@@ -112,13 +119,13 @@ export class ReadOptionsResolver {
     return typeof given === 'object' ? this.resolve(given, SET_RULES) : this.forRead(given);
   }
 
-  /** Options that nobody can change, such as a decorator's, mean the same at every call. */
-  private frozen(given: GetOrSetOptions<never>): ResolvedReadOptions | undefined {
-    if (!Object.isFrozen(given)) return undefined;
+  /** A caller that hands in the same object again usually means the same, but may have changed it. */
+  private forObject(given: GetOrSetOptions<never>): ResolvedReadOptions {
     const known = this.byObject.get(given);
-    if (known !== undefined) return known;
+    if (known !== undefined && isUnchanged(given as Record<string, unknown>, known)) return known.resolved;
     const resolved = this.resolve(given, GET_OR_SET_RULES);
-    this.byObject.set(given, resolved);
+    const copy = { ...given, tags: typeof given.tags === 'object' ? [...given.tags] : given.tags };
+    this.byObject.set(given, { given: copy, count: Object.keys(given).length, resolved });
     return resolved;
   }
 
@@ -148,6 +155,21 @@ export class ReadOptionsResolver {
     };
   }
 }
+
+function isUnchanged(given: Readonly<Record<string, unknown>>, known: Remembered): boolean {
+  let count = 0;
+  for (const name in given) {
+    if (given[name] !== known.given[name] && !areSameTags(given[name], known.given[name])) return false;
+    count++;
+  }
+  return count === known.count;
+}
+
+const areSameTags = (some: unknown, others: unknown): boolean =>
+  Array.isArray(some) &&
+  Array.isArray(others) &&
+  some.length === others.length &&
+  some.every((tag, index) => tag === others[index]);
 
 /** Options as their rules read them: durations in milliseconds. */
 interface Read {

@@ -1,8 +1,8 @@
 import { BoundedMap, bytesOfText, type MapLimits } from '../common/bounded-map.ts';
 import type { Clock } from '../common/clock.ts';
-import { decode, isTextual } from '../common/codec.ts';
+import { decode, unpack, type Unpacked } from '../common/codec.ts';
 import { deepFreeze } from '../common/deep-freeze.ts';
-import type { CacheEntry } from './cache-entry.ts';
+import type { CacheEntry, Stamps } from './cache-entry.ts';
 import type { CacheTags } from './cache-tags.ts';
 
 export interface MemoryTierOptions extends MapLimits {
@@ -10,13 +10,15 @@ export interface MemoryTierOptions extends MapLimits {
   readonly ttlMs: number;
 }
 
-interface Held {
-  readonly entry: CacheEntry;
+interface Held extends Unpacked {
+  readonly stamps: Stamps;
   readonly servedUntilMs: number;
   /** Made while the server was away: nobody else's invalidation can have reached it. */
   readonly isAlone: boolean;
-  /** The value, where all readers may have the same one: text, numbers, `null`; or what was frozen for them. */
-  shared: unknown;
+  /** The value, where nobody can change it: text, numbers, `null`. */
+  readonly primitive: unknown;
+  /** What all readers with `read: 'frozen'` share, once one of them has asked. */
+  frozen: unknown;
   /** `CacheTags.moment` when its stamps were last compared. */
   checkedAt: number;
 }
@@ -57,9 +59,8 @@ export class MemoryTier {
     if (held === undefined || (held.checkedAt !== this.tags.moment && !this.isStillValid(held))) return undefined;
     const now = this.clock.now();
     if (held.servedUntilMs <= now || this.trustedUntilMs <= now) return undefined;
-    if (held.shared !== undefined) return held.shared;
-    const value = decode(held.entry.codec, held.entry.payload);
-    return isFrozen ? (held.shared = deepFreeze(value)) : value;
+    if (held.primitive !== undefined) return held.primitive;
+    return isFrozen ? (held.frozen ??= deepFreeze(copyOf(held))) : copyOf(held);
   }
 
   /** Keeps what the store was found to hold, or what was stored. */
@@ -109,30 +110,27 @@ export class MemoryTier {
     this.clear();
   }
 
-  private keep(key: string, entry: CacheEntry, value: unknown, ttlMs: number): void {
-    const payload = detached(entry);
+  private keep(key: string, { codec, payload, stamps }: CacheEntry, value: unknown, ttlMs: number): void {
+    const unpacked = unpack(codec, payload);
     const held: Held = {
-      entry: { ...entry, payload },
+      ...unpacked,
+      stamps,
       servedUntilMs: this.clock.now() + ttlMs,
       isAlone: this.isAlone,
-      shared: isShareable(value) ? value : undefined,
+      primitive: value === null || typeof value !== 'object' ? value : undefined,
+      frozen: undefined,
       checkedAt: this.tags.moment,
     };
-    const bytes = typeof payload === 'string' ? bytesOfText(payload) : payload.length;
-    this.held.set(key, held, bytes + HELD_BYTES);
+    const size = typeof unpacked.payload === 'string' ? bytesOfText(unpacked.payload) : unpacked.payload.length;
+    this.held.set(key, held, size + HELD_BYTES);
   }
 
   private isStillValid(held: Held): boolean {
-    if (held.isAlone || this.isAlone || !this.tags.areLastSeen(held.entry.stamps)) return false;
+    if (held.isAlone || this.isAlone || !this.tags.areLastSeen(held.stamps)) return false;
     held.checkedAt = this.tags.moment;
     return true;
   }
 }
 
-const isShareable = (value: unknown): boolean => value === null || typeof value !== 'object';
-
-/** The payload without the network buffer it came in. */
-function detached({ codec, payload }: CacheEntry): string | Buffer {
-  if (typeof payload === 'string') return payload;
-  return isTextual(codec) ? payload.toString() : Buffer.from(payload);
-}
+const copyOf = ({ codec, payload, isPlainJson }: Held): unknown =>
+  isPlainJson ? (JSON.parse(payload as string) as unknown) : decode(codec, payload);

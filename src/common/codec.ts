@@ -4,7 +4,7 @@ import { untagTree } from './codec-read.ts';
 import { UNDEFINED_TAG } from './codec-tags.ts';
 import { TooLarge, tagTree } from './codec-write.ts';
 import { SerializationError, isSerializationError } from './errors.ts';
-import { parseJson } from './safe-json.ts';
+import { isSuspect, parseJson } from './safe-json.ts';
 
 export interface CodecOptions {
   /** A value that takes more than this when serialised is not stored. */
@@ -45,8 +45,25 @@ const DEFAULT_MAX_BYTES = 64 * 1024 ** 2;
 
 const TEXTUAL: ReadonlySet<string> = new Set([Codec.text, Codec.json, Codec.tagged]);
 
-/** Whether the payload of this codec is text, which costs less to keep as a string than as bytes. */
-export const isTextual = (codec: string): boolean => TEXTUAL.has(codec);
+/** A payload in the form that is cheapest to decode again and again. */
+export interface Unpacked {
+  readonly codec: string;
+  readonly payload: string | Buffer;
+  /** `JSON.parse` alone decodes it, and nothing it says can reach a prototype. */
+  readonly isPlainJson: boolean;
+}
+
+/**
+ * Undoes what was done for the way: compression, and text as bytes of a larger network buffer.
+ * @throws Error when the payload is not what its codec writes
+ */
+export function unpack(codec: string, payload: string | Buffer, maxBytes = DEFAULT_MAX_BYTES): Unpacked {
+  const letter = codec.toLowerCase();
+  const plain = letter === codec ? payload : decompress(payload, maxBytes);
+  if (!TEXTUAL.has(letter)) return { codec: letter, payload: Buffer.from(plain), isPlainJson: false };
+  const text = plain.toString();
+  return { codec: letter, payload: text, isPlainJson: letter === Codec.json && !isSuspect(text) };
+}
 
 /**
  * Serialises a value.

@@ -14,8 +14,12 @@ export function parseJson(text: string): unknown {
   return isSuspect(text) ? withoutPrototypeKeys(value) : value;
 }
 
-/** Asks cheaply first: the regular expression alone would cost a tenth of the parse. */
-const isSuspect = (text: string): boolean => (text.includes('proto') || text.includes('\\u00')) && SUSPECT.test(text);
+/**
+ * Whether the parsed text might hold a key that `parseJson` removes.
+ * Asks cheaply first: the regular expression alone would cost a tenth of the parse.
+ */
+export const isSuspect = (text: string): boolean =>
+  (text.includes('proto') || text.includes('\\u00')) && SUSPECT.test(text);
 
 /** Goes through the value without recursion, because it may come from somebody else and be deep. */
 function withoutPrototypeKeys(root: unknown): unknown {

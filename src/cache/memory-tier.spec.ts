@@ -1,0 +1,110 @@
+import { KEY_DEFAULTS, KeySpace } from '../common/keys.ts';
+import { encode } from '../common/codec.ts';
+import { MemoryKeyspace } from '../common/memory-keyspace.ts';
+import type { CacheEntry, Stamps } from './cache-entry.ts';
+import { CacheTags } from './cache-tags.ts';
+import { MemoryCacheStore } from './memory-cache.store.ts';
+import { MemoryTier } from './memory-tier.ts';
+
+const LIMITS = { maxEntries: 100, maxBytes: 1e6, ttlMs: 10_000 };
+
+function setUp(limits = LIMITS) {
+  let now = 1_000_000;
+  const clock = { now: () => now };
+  const store = new MemoryCacheStore(new MemoryKeyspace<CacheEntry>(LIMITS, clock), clock, () => undefined);
+  const tags = new CacheTags(store, new KeySpace(KEY_DEFAULTS));
+  const tier = new MemoryTier(limits, tags, clock, clock.now);
+  tier.trustFor(Number.POSITIVE_INFINITY);
+  const entryOf = (value: unknown, ttlMs = 60_000, stamps: Stamps = []): CacheEntry => {
+    const { codec, payload } = encode(value, { maxBytes: 1e6, compressAboveBytes: 1_000 }) as CacheEntry;
+    return { codec, payload, stamps, version: '1', costMs: 0, freshUntilMs: now + ttlMs, keptUntilMs: now + ttlMs };
+  };
+  const put = (key: string, value: unknown, ttlMs?: number, stamps?: Stamps) =>
+    tier.put(key, entryOf(value, ttlMs, stamps), value);
+  return { tier, tags, put, entryOf, advance: (ms: number) => (now += ms) };
+}
+
+describe('MemoryTier', () => {
+  it.each([
+    ['text', 'text'],
+    ['zero', 0],
+    ['false', false],
+    ['null', null],
+    ['an object', { a: [1] }],
+    ['a Map', new Map([['a', 1]])],
+    ['long text', 'x'.repeat(5_000)],
+    ['what was compressed', { z: 'y'.repeat(5_000) }],
+  ])('gives back %s', (_, value) => {
+    const { tier, put } = setUp();
+    put('k', value);
+    expect(tier.read('k', false)).toEqual(value);
+    expect(tier.read('k', true)).toEqual(value);
+  });
+
+  it('hands out private copies, and to those who want it one frozen object', () => {
+    const { tier, put } = setUp();
+    put('k', { list: [1] });
+    const copy = tier.read('k', false) as { list: number[] };
+    copy.list.push(2);
+    const frozen = tier.read('k', true) as { list: number[] };
+    expect(frozen).toEqual({ list: [1] });
+    expect(tier.read('k', true)).toBe(frozen);
+    expect(() => frozen.list.push(2)).toThrow(TypeError);
+    (tier.read('k', false) as { list: number[] }).list.push(3);
+    expect(tier.read('k', false)).toEqual({ list: [1] });
+  });
+
+  it('serves an entry no longer than it is fresh, nor than the tier wants to', () => {
+    const { tier, put, advance } = setUp();
+    put('short', 1, 5_000);
+    put('long', 1, 60_000);
+    advance(5_000);
+    expect([tier.read('short', false), tier.read('long', false)]).toEqual([undefined, 1]);
+    advance(5_000);
+    expect(tier.read('long', false)).toBeUndefined();
+  });
+
+  it('serves nothing when it may not hear of invalidations', () => {
+    const { tier, put, advance } = setUp();
+    put('k', 1);
+    tier.trustFor(1_500);
+    advance(1_499);
+    expect(tier.read('k', false)).toBe(1);
+    advance(1);
+    expect(tier.read('k', false)).toBeUndefined();
+  });
+
+  it('serves an entry only while its stamps are the versions last seen', async () => {
+    const { tier, tags, put } = setUp();
+    const versions = await tags.capture(['tag:a', 'tag:b'], new Map(), 1_000);
+    put('a', 1, 60_000, [['tag:a', versions.get('tag:a') ?? '']]);
+    put('b', 1, 60_000, [['tag:b', versions.get('tag:b') ?? '']]);
+    tags.forget(['tag:a']);
+    expect([tier.read('a', false), tier.read('b', false)]).toEqual([undefined, 1]);
+    tags.forgetAll();
+    expect(tier.read('b', false)).toBeUndefined();
+  });
+
+  it('keeps apart what was made with the server and without it', () => {
+    const { tier, put, entryOf } = setUp();
+    put('before', 1);
+    tier.goAlone();
+    expect(tier.read('before', false)).toBeUndefined();
+    put('refused', 1);
+    tier.putAlone('alone', entryOf(2), 2, 1_000);
+    expect([tier.read('refused', false), tier.read('alone', false)]).toEqual([undefined, 2]);
+    tier.rejoin();
+    tier.trustFor(Number.POSITIVE_INFINITY);
+    tier.putAlone('late', entryOf(3), 3, 1_000);
+    expect([tier.read('alone', false), tier.read('late', false)]).toEqual([undefined, undefined]);
+  });
+
+  it('stays within its bounds', () => {
+    const { tier, put } = setUp({ maxEntries: 10, maxBytes: 1e6, ttlMs: 10_000 });
+    for (let i = 0; i < 1_000; i++) put(`k${i}`, { i });
+    expect(tier.entries).toBeLessThanOrEqual(10);
+    const small = setUp({ maxEntries: 1_000, maxBytes: 20_000, ttlMs: 10_000 });
+    for (let i = 0; i < 100; i++) small.put(`k${i}`, 'x'.repeat(900));
+    expect(small.tier.bytes).toBeLessThanOrEqual(20_000);
+  });
+});
