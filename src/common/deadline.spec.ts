@@ -25,11 +25,22 @@ describe('withDeadline', () => {
     const answer = new Promise<unknown>((resolve) => port1.once('message', resolve));
     // From here on timers come before whatever was received, which is the unlucky case.
     await new Promise((resolve) => setImmediate(resolve));
-    const result = withDeadline(answer, 20, late);
+    const tooLate = jest.fn(late);
+    const result = withDeadline(answer, 20, tooLate);
     port2.postMessage('answer');
     block(60);
     await expect(result).resolves.toBe('answer');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(tooLate).not.toHaveBeenCalled();
     port1.close();
+  });
+
+  it('is reached by moving the time', async () => {
+    jest.useFakeTimers();
+    const result = withDeadline(new Promise(() => undefined), 10_000, late);
+    jest.advanceTimersByTime(10_000);
+    await expect(result).rejects.toThrow('late');
+    jest.useRealTimers();
   });
 
   it('leaves no timer behind', async () => {
