@@ -3,7 +3,7 @@ import { as, duration, durationOrMs, integer, number, type RulesOf } from '../co
 
 /** The breaker in front of the server: while it is open, no call waits for the server. */
 export interface ServerBreakerOptions {
-  /** Failures within the monitoring period that open it. 1 to 10000. @default 5 */
+  /** Unanswered calls within the monitoring period that open it, when they are more than half. 1 to 10000. @default 5 */
   readonly failureThreshold?: number;
   /** How long it stays open before a trial call. @default '1s' */
   readonly recoveryTimeout?: Duration;

@@ -1,0 +1,117 @@
+import type { Circuit } from './circuit.ts';
+import type { ErrorFilter } from './circuit.config.ts';
+import type { CircuitCounts, CircuitState } from './circuit.stats.ts';
+
+export type Operation<A extends unknown[], R> = (...args: A) => Promise<R>;
+
+/** Gets the arguments of the call, then the error. */
+export type Fallback<A extends unknown[], R> = (...args: [...A, error: Error]) => R | Promise<R>;
+
+export type CircuitEvent =
+  | 'fire'
+  | 'success'
+  | 'failure'
+  | 'timeout'
+  | 'reject'
+  | 'semaphoreLocked'
+  | 'fallback'
+  | 'open'
+  | 'halfOpen'
+  | 'close';
+
+type Listener = (...details: never[]) => void;
+
+/**
+ * One operation behind a circuit, with opossum's surface. Handles of one name share state, statistics and events, never
+ * operations, arguments or fallbacks.
+ *
+ * @publicApi
+ */
+export class CircuitBreaker<A extends unknown[] = unknown[], R = unknown> {
+  #fallback: Fallback<A, R> | undefined;
+
+  constructor(
+    private readonly circuit: Circuit,
+    private readonly operation: Operation<A, R>,
+    private readonly errorFilter?: ErrorFilter,
+  ) {}
+
+  get name(): string {
+    return this.circuit.config.name;
+  }
+
+  get state(): CircuitState {
+    return this.circuit.machine.state;
+  }
+
+  get closed(): boolean {
+    return this.state === 'CLOSED';
+  }
+
+  /** Isolated circuits are, too. */
+  get opened(): boolean {
+    return this.state === 'OPEN' || this.state === 'ISOLATED';
+  }
+
+  get halfOpen(): boolean {
+    return this.state === 'HALF_OPEN';
+  }
+
+  /** When a call is tried again, in milliseconds since the epoch; null unless open. */
+  get nextTryAt(): number | null {
+    return this.circuit.machine.nextTryAt;
+  }
+
+  get stats(): CircuitCounts {
+    return this.circuit.stats;
+  }
+
+  /**
+   * Runs the operation, unless the circuit refuses.
+   * @throws CircuitOpenError or CircuitFullError when it did not run, CircuitTimeoutError, or what it rejects with
+   */
+  fire(...args: A): Promise<R> {
+    return this.call(undefined, ...args);
+  }
+
+  /** The same with a `this` for the operation. */
+  call(self: unknown, ...args: A): Promise<R> {
+    const { circuit, operation, errorFilter } = this;
+    const run = () => Reflect.apply(operation, self, args);
+    const outcome = circuit.run(run, { args, errorFilter });
+    return this.#fallback === undefined ? outcome : outcome.catch((error: unknown) => this.#fallBack(args, error));
+  }
+
+  /** What to answer with when a call fails or is refused. Errors that do not count are passed on nevertheless. */
+  fallback(fallback: Fallback<A, R>): this {
+    this.#fallback = fallback;
+    return this;
+  }
+
+  /** Events come from all handles of the name. */
+  on(event: CircuitEvent, listener: Listener): this {
+    this.circuit.machine.events.on(event, listener as (...details: unknown[]) => void);
+    return this;
+  }
+
+  off(event: CircuitEvent, listener: Listener): this {
+    this.circuit.machine.events.off(event, listener as (...details: unknown[]) => void);
+    return this;
+  }
+
+  /** As if one call too many had failed: calls are tried again after the reset timeout. */
+  open(): void {
+    this.circuit.machine.open('opened by hand');
+  }
+
+  close(): void {
+    this.circuit.machine.close();
+  }
+
+  #fallBack(args: A, error: unknown): R | Promise<R> {
+    if (this.#fallback === undefined || this.circuit.isNeutral(error, this.errorFilter)) throw error;
+    const result = this.#fallback(...args, error as Error);
+    this.circuit.countFallback(result, error);
+    return result;
+  }
+}

@@ -1,0 +1,180 @@
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { InvalidOptionsError } from '../common/errors.ts';
+import { quoted } from './circuit-breaker.errors.ts';
+import { CircuitBreaker, type Operation } from './circuit-breaker.handle.ts';
+import { CIRCUIT_BREAKER_DEFAULTS, type ResolvedCircuitBreakerModuleOptions } from './circuit-breaker.options.ts';
+import { Circuit } from './circuit.ts';
+import { checkAgreement, type CircuitBreakerConfig, readCircuitConfig, withModuleDefaults } from './circuit.config.ts';
+import type { CircuitBreakerStats, CircuitChange } from './circuit.stats.ts';
+
+/** A circuit is never given up, so names made of data would fill the memory. */
+const MAX_CIRCUITS = 1_000;
+
+export interface ExecuteOptions<R> extends Partial<Omit<CircuitBreakerConfig, 'name'>> {
+  /** What to answer with when the call fails or is refused. Errors that do not count are passed on nevertheless. */
+  readonly fallback?: (error: Error) => R | Promise<R>;
+}
+
+/** Where changes of state are told; Nest's `Logger` fits. */
+export interface CircuitLogger {
+  log(message: string): void;
+  warn(message: string): void;
+}
+
+const SILENT: CircuitLogger = { log: () => undefined, warn: () => undefined };
+
+/** A circuit and the handles of its operations, which last as long as their operations do. */
+interface Entry {
+  readonly circuit: Circuit;
+  readonly handles: WeakMap<object, unknown>;
+  first: CircuitBreaker | undefined;
+}
+
+/**
+ * Named circuits: when what is behind one fails too often it is left alone for a while, and calls are refused at once.
+ * State and statistics are those of this process.
+ *
+ * @publicApi
+ */
+@Injectable()
+export class CircuitBreakerService implements OnApplicationShutdown {
+  readonly #entries = new Map<string, Entry>();
+  readonly #listeners = new Set<{ readonly listener: (change: CircuitChange) => void }>();
+
+  constructor(
+    private readonly defaults: ResolvedCircuitBreakerModuleOptions = CIRCUIT_BREAKER_DEFAULTS,
+    private readonly logger: CircuitLogger = SILENT,
+  ) {}
+
+  /**
+   * A handle that runs the operation behind the circuit of that name; the same operation gets the same handle.
+   * @throws InvalidOptionsError for options that are wrong, or differ from those the circuit was made with
+   */
+  create<A extends unknown[], R>(operation: Operation<A, R>, config: CircuitBreakerConfig): CircuitBreaker<A, R> {
+    const entry = this.#entryOf(config);
+    const known = entry.handles.get(operation);
+    if (known !== undefined) return known as CircuitBreaker<A, R>;
+    const handle = new CircuitBreaker(entry.circuit, operation, config.errorFilter);
+    entry.handles.set(operation, handle);
+    entry.first ??= handle as unknown as CircuitBreaker;
+    return handle;
+  }
+
+  /**
+   * Runs one operation behind the circuit of that name, which is made at its first use. The signal aborts when the
+   * operation takes longer than the timeout.
+   * @throws CircuitOpenError or CircuitFullError when it did not run, CircuitTimeoutError, or what it rejects with
+   */
+  async execute<R>(
+    name: string,
+    operation: (signal: AbortSignal) => Promise<R>,
+    { fallback, ...config }: ExecuteOptions<R> = {},
+  ): Promise<R> {
+    const { circuit } = this.#entryOf({ ...config, name });
+    const { errorFilter } = config;
+    const controller = new AbortController();
+    const onTimeout = (error: Error) => controller.abort(error);
+    try {
+      return await circuit.run(() => operation(controller.signal), { errorFilter, onTimeout });
+    } catch (error) {
+      if (fallback === undefined || circuit.isNeutral(error, errorFilter)) throw error;
+      const result = fallback(error as Error);
+      circuit.countFallback(result, error);
+      return result;
+    }
+  }
+
+  /** The first handle of that name, or one that runs what `fire` is given; undefined when no circuit has the name. */
+  get(name: string): CircuitBreaker | undefined {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return undefined;
+    entry.first ??= new CircuitBreaker(entry.circuit, runGiven as Operation<unknown[], unknown>);
+    return entry.first;
+  }
+
+  getStats(): Record<string, CircuitBreakerStats> {
+    return Object.fromEntries([...this.#entries].map(([name, { circuit }]) => [name, circuit.describe()]));
+  }
+
+  /** Closes the circuit and forgets what happened so far; false when no circuit has the name. */
+  reset(name: string): boolean {
+    return this.#with(name, (circuit) => circuit.reset());
+  }
+
+  resetAll(): void {
+    for (const { circuit } of this.#entries.values()) circuit.reset();
+  }
+
+  /** Refuses every call until `close` or `reset`; false when no circuit has the name. */
+  isolate(name: string): boolean {
+    return this.#with(name, (circuit) => circuit.machine.isolate());
+  }
+
+  /** Lets calls through again, whatever kept them out; false when no circuit has the name. */
+  close(name: string): boolean {
+    return this.#with(name, (circuit) => circuit.machine.close());
+  }
+
+  /** Calls `listener` at every change of any circuit; the result stops it. */
+  onStateChange(listener: (change: CircuitChange) => void): () => void {
+    const entry = { listener };
+    this.#listeners.add(entry);
+    return () => void this.#listeners.delete(entry);
+  }
+
+  /** Ends every timer. Calls are run without protection from then on. */
+  onApplicationShutdown(): void {
+    for (const { circuit } of this.#entries.values()) circuit.machine.shutdown();
+  }
+
+  #entryOf(config: CircuitBreakerConfig): Entry {
+    const known = this.#entries.get(config.name);
+    // Most calls bring nothing but the name.
+    if (known !== undefined && Object.keys(config).length === 1) return known;
+    const given = readCircuitConfig(config);
+    if (known !== undefined) {
+      checkAgreement(given, known.circuit.config);
+      return known;
+    }
+    if (this.#entries.size >= MAX_CIRCUITS) {
+      throw new InvalidOptionsError(`The circuit ${quoted(config.name)} cannot be made`, [
+        `name: there are ${MAX_CIRCUITS} circuits already; names must not be made of data`,
+      ]);
+    }
+    const circuit = new Circuit(withModuleDefaults(given, this.defaults), (change) => this.#tell(circuit, change));
+    const entry: Entry = { circuit, handles: new WeakMap(), first: undefined };
+    this.#entries.set(config.name, entry);
+    return entry;
+  }
+
+  #with(name: string, act: (circuit: Circuit) => void): boolean {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) act(entry.circuit);
+    return entry !== undefined;
+  }
+
+  #tell({ config }: Circuit, change: CircuitChange): void {
+    if (!config.isQuiet) write(this.logger, change);
+    for (const { listener } of [...this.#listeners]) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.logger.warn(`A listener for circuit ${quoted(change.name)} failed: ${nameOf(error)}`);
+      }
+    }
+  }
+}
+
+const WORDS = { CLOSED: 'closed', OPEN: 'open', HALF_OPEN: 'half-open', ISOLATED: 'isolated' } as const;
+
+function write(logger: CircuitLogger, { name, to, reason, nextTryAt }: CircuitChange): void {
+  const next = nextTryAt === null ? '' : `; calls are tried again in ${nextTryAt - Date.now()} ms`;
+  const line = `Circuit ${quoted(name)} is ${WORDS[to]}: ${reason}${next}`;
+  if (to === 'OPEN' || to === 'ISOLATED') logger.warn(line);
+  else logger.log(line);
+}
+
+const runGiven = (operation: () => Promise<unknown>): Promise<unknown> => operation();
+
+/** Only the kind of error: its text may hold data. */
+const nameOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);

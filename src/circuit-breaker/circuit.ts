@@ -1,0 +1,150 @@
+import type { HttpException } from '@nestjs/common';
+import { withDeadline } from '../common/deadline.ts';
+import { CircuitFullError, CircuitOpenError, CircuitTimeoutError } from './circuit-breaker.errors.ts';
+import { CircuitMachine } from './circuit-machine.ts';
+import { describeConfig, type ErrorFilter, type ResolvedCircuitConfig } from './circuit.config.ts';
+import type { CircuitBreakerStats, CircuitChange, CircuitCounts } from './circuit.stats.ts';
+import { LatencyHistogram } from './latency-histogram.ts';
+
+/** When to ask again while trial calls are under way. */
+const TRIAL_MS = 1_000;
+const NO_CALLS = { fires: 0, successes: 0, failures: 0, timeouts: 0, rejects: 0, fallbacks: 0 };
+
+/** What a call brings besides its operation. */
+export interface CallDetails {
+  /** For those who listen to events. */
+  readonly args?: readonly unknown[];
+  readonly errorFilter?: ErrorFilter | undefined;
+  readonly onTimeout?: (error: CircuitTimeoutError) => void;
+}
+
+/** A call that was let through. */
+interface Admission {
+  readonly era: number;
+  readonly startedAt: number;
+  readonly args: readonly unknown[];
+}
+
+/** What all handles of one name share: it lets calls through or refuses them, and counts what came of them. */
+export class Circuit {
+  readonly machine: CircuitMachine;
+  readonly #latency = new LatencyHistogram();
+  #counts = { ...NO_CALLS };
+  #underWay = 0;
+
+  constructor(
+    readonly config: ResolvedCircuitConfig,
+    onChange: (change: CircuitChange) => void,
+  ) {
+    this.machine = new CircuitMachine(config, onChange);
+  }
+
+  get stats(): CircuitCounts {
+    return { ...this.#counts, p50Ms: this.#latency.quantile(0.5), p99Ms: this.#latency.quantile(0.99) };
+  }
+
+  describe(): CircuitBreakerStats {
+    const { state, nextTryAt } = this.machine;
+    return { name: this.config.name, state, stats: this.stats, nextTryAt, config: describeConfig(this.config) };
+  }
+
+  /** @throws CircuitOpenError, CircuitFullError when the operation was not run; CircuitTimeoutError */
+  async run<R>(operation: () => Promise<R>, details: CallDetails = {}): Promise<R> {
+    // The application is ending, and with it the timers that would let calls through again.
+    if (this.machine.isShutdown) return operation();
+    const admission = this.#admit(details.args ?? []);
+    let result: R;
+    try {
+      result = await this.#inTime(operation, admission, details.onTimeout);
+    } catch (error) {
+      if (this.isNeutral(error, details.errorFilter)) this.#succeeded(admission, error);
+      else this.#failed(admission, error);
+      throw error;
+    }
+    this.#succeeded(admission, result);
+    return result;
+  }
+
+  /** Whether an error says nothing about the health of what was called. */
+  isNeutral(error: unknown, errorFilter = this.config.errorFilter): boolean {
+    return isClientError(error) || errorFilter?.(error) === true;
+  }
+
+  countFallback(result: unknown, error: unknown): void {
+    this.#counts.fallbacks += 1;
+    this.machine.events.emit('fallback', result, error);
+  }
+
+  /** Closes the circuit and forgets what happened so far. */
+  reset(): void {
+    this.machine.close();
+    this.machine.forget();
+    this.#latency.clear();
+    this.#counts = { ...NO_CALLS };
+  }
+
+  #admit(args: readonly unknown[]): Admission {
+    this.#counts.fires += 1;
+    const { capacity, name } = this.config;
+    if (this.#underWay >= capacity) throw this.#refuse('semaphoreLocked', new CircuitFullError(name));
+    if (!this.machine.admits()) throw this.#refuse('reject', new CircuitOpenError(name, this.#retryAfterMs()));
+    this.#underWay += 1;
+    this.machine.events.emit('fire', args);
+    return { args, startedAt: performance.now(), era: this.machine.era };
+  }
+
+  #refuse(event: 'reject' | 'semaphoreLocked', error: Error): Error {
+    this.#counts.rejects += 1;
+    this.machine.events.emit(event, error);
+    return error;
+  }
+
+  #retryAfterMs(): number {
+    const { state, nextTryAt } = this.machine;
+    if (state === 'HALF_OPEN') return TRIAL_MS;
+    // Isolated: nobody knows for how long.
+    if (nextTryAt === null) return this.config.resetTimeoutMs;
+    return Math.max(1, nextTryAt - Date.now());
+  }
+
+  #inTime<R>(
+    operation: () => Promise<R>,
+    { args, startedAt }: Admission,
+    onTimeout: CallDetails['onTimeout'],
+  ): Promise<R> {
+    const { name, timeoutMs } = this.config;
+    // Wrapped, as callers without types may hand over what returns no promise.
+    const work = Promise.resolve(operation());
+    if (timeoutMs === null) return work;
+    return withDeadline(work, timeoutMs, () => {
+      const error = new CircuitTimeoutError(name, timeoutMs);
+      this.#counts.timeouts += 1;
+      this.machine.events.emit('timeout', error, performance.now() - startedAt, args);
+      onTimeout?.(error);
+      return error;
+    });
+  }
+
+  #succeeded(admission: Admission, result: unknown): void {
+    this.#counts.successes += 1;
+    this.machine.succeeded(this.#end(admission), result);
+  }
+
+  #failed(admission: Admission, error: unknown): void {
+    this.#counts.failures += 1;
+    this.machine.failed(this.#end(admission), error);
+  }
+
+  #end({ era, args, startedAt }: Admission) {
+    const tookMs = performance.now() - startedAt;
+    this.#underWay -= 1;
+    this.#latency.record(tookMs);
+    return { era, args, tookMs };
+  }
+}
+
+/** Recognised by what it can do: the application may use another copy of Nest. */
+function isClientError(error: unknown): boolean {
+  const { getStatus } = (error ?? {}) as Partial<HttpException>;
+  return typeof getStatus === 'function' && getStatus.call(error as HttpException) < 500;
+}
