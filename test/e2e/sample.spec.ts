@@ -231,11 +231,24 @@ describe('the sample without the server that it was given', () => {
   beforeAll(async () => {
     own = await startStandalone();
     sample = await start({ env: { VALKEY_URL: own.url } });
-    await own.kill();
   });
   afterAll(() => Promise.all([sample.stop(), own.stop()]));
 
+  it('takes changes while the server hangs, and the old value does not come back with it', async () => {
+    const product = await sample.get('/products/2');
+    own.pause();
+    const changed = { name: 'Cup', priceCents: 1100 };
+    expect(await sample.request('PUT', '/products/2', changed)).toMatchObject({ status: 200 });
+    expect((await sample.get('/products/2')).body).toMatchObject(changed);
+    own.resume();
+    await eventually(async () =>
+      expect((await sample.get('/stats/cache')).body).toMatchObject({ stats: { mode: 'server', journal: 0 } }),
+    );
+    expect((await sample.get('/products/2')).body).toEqual({ ...(product.body as object), ...changed });
+  });
+
   it('answers from the database and says that it is degraded', async () => {
+    await own.kill();
     expect((await sample.get('/products/3')).body).toEqual(KETTLE);
     await eventually(async () =>
       expect(await sample.get('/health')).toMatchObject({
@@ -244,6 +257,12 @@ describe('the sample without the server that it was given', () => {
       }),
     );
     expect((await sample.get('/metrics')).text).toMatch(/^cache_degraded 1$/m);
+  });
+
+  it('takes changes without the server', async () => {
+    const added = await sample.request('POST', '/products', { name: 'Tray', priceCents: 1500 });
+    expect(added.status).toBe(201);
+    expect((await sample.get('/products')).body).toContainEqual(added.body);
   });
 
   it('goes back to the server when it is there again', async () => {
