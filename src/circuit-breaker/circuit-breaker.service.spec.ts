@@ -310,6 +310,12 @@ describe('handles', () => {
     expect(first.stats.fallbacks).toBe(2);
   });
 
+  it('do not fall back on client errors', async () => {
+    const error = new NotFoundException();
+    const handle = service.create(() => Promise.reject<string>(error), config()).fallback(() => 'hidden');
+    await expect(handle.fire()).rejects.toBe(error);
+  });
+
   it('tell the events of opossum, with what they are about', async () => {
     const events: unknown[][] = [];
     const handle = service.create((n: number) => (n > 0 ? Promise.resolve(n) : fail()), config({ volumeThreshold: 2 }));
