@@ -1,5 +1,6 @@
 import { FlightContext, Flights } from '../common/flights.ts';
 import type { KeySpace } from '../common/keys.ts';
+import type { Seen } from './cache-reader.ts';
 import type { Outcome } from './cache-stack.ts';
 import type { CacheTags } from './cache-tags.ts';
 import type { MemoryTier } from './memory-tier.ts';
@@ -10,6 +11,8 @@ import type { MemoryTier } from './memory-tier.ts';
  * joins what may be from before an invalidation.
  */
 export class CacheLocal {
+  /** Looks without a factory. */
+  readonly looks = new Flights<Seen<unknown>>();
   /** Whole reads: a burst of callers of one key looks once. */
   readonly reads = new Flights<Outcome<unknown>>();
   /** Factory runs: they may outlive the read that began them. */
@@ -30,6 +33,7 @@ export class CacheLocal {
   forget(keys: readonly string[]): void {
     for (const key of keys) {
       this.tier.drop(this.nameOf(key));
+      this.looks.forget(key);
       this.reads.forget(key);
       this.refreshes.forget(key);
     }
@@ -37,6 +41,7 @@ export class CacheLocal {
 
   /** @param matches decides by full key; how many held values it matched */
   forgetMatching(matches: (key: string) => boolean): number {
+    this.looks.forgetMatching(matches);
     this.reads.forgetMatching(matches);
     this.refreshes.forgetMatching(matches);
     return this.tier.dropMatching((name) => matches(this.keys.root + name));
@@ -72,6 +77,7 @@ export class CacheLocal {
   }
 
   private forgetFlights(): void {
+    this.looks.forgetAll();
     this.reads.forgetAll();
     this.refreshes.forgetAll();
   }

@@ -8,7 +8,7 @@ import { lifetime, type CacheKeeper, type Held, type Kept } from './cache-keeper
 import type { CacheLeases, Claim } from './cache-lease.ts';
 import type { CacheLocal } from './cache-local.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
-import type { CacheReader, Copy, Look } from './cache-reader.ts';
+import type { CacheReader, Copy, Look, Seen } from './cache-reader.ts';
 import { newestOf, type CacheTags, type Versions } from './cache-tags.ts';
 import type { ResolvedReadOptions } from './get-or-set.options.ts';
 
@@ -46,6 +46,7 @@ export type ReadTrace = (key: string, outcome: 'hit' | 'stale' | 'miss' | 'failu
 
 const COUNTER_OF = { hit: 'hits', stale: 'stale', miss: 'misses' } as const;
 const NO_VERSIONS: Versions = new Map();
+/** A look that was not possible. */
 const NOTHING: Look<never> = { seen: { kind: 'missing' }, versions: NO_VERSIONS };
 const UNLEASED = { claim: { kind: 'unleased' }, versions: NO_VERSIONS } as const;
 /** How long this process serves what it computed while the server was away: others cannot tell it what is wrong. */
@@ -72,6 +73,23 @@ export class CacheStack {
     return value;
   }
 
+  /** What is there, fresh or not, without computing anything. @throws StoreUnavailableError, OutcomeUnknownError */
+  async find<T>(key: string, stampNames: readonly string[]): Promise<Seen<T>> {
+    const { looks } = this.parts.local;
+    const running = looks.get(key);
+    const flight = running ?? looks.start(key, (own) => this.findAndHold<T>(key, stampNames, own));
+    const seen = (await flight.promise) as Seen<T>;
+    return running === undefined ? seen : anotherOf(seen);
+  }
+
+  private async findAndHold<T>(key: string, stampNames: readonly string[], flight: Flight): Promise<Seen<T>> {
+    const { local, journal, reader } = this.parts;
+    if (journal.covers(key)) return { kind: 'missing' };
+    const { seen } = await reader.look<T>(key, stampNames);
+    if (seen.kind === 'fresh' && local.looks.get(key) === flight) this.hold(key, seen.copy, seen.entry);
+    return seen;
+  }
+
   async getOrSet<T>(order: ReadOrder<T>): Promise<T> {
     if (order.options.coalesce === 'off')
       return (await this.counted(order.name, this.read(order, undefined))).copy.value;
@@ -96,8 +114,7 @@ export class CacheStack {
     const look = await this.look(order);
     const { seen } = look;
     if (seen.kind === 'fresh') {
-      if (seen.entry !== undefined && flight === this.parts.local.reads.get(order.key))
-        this.hold(order, seen.copy, seen.entry);
+      if (flight === this.parts.local.reads.get(order.key)) this.hold(order.key, seen.copy, seen.entry);
       return hit(seen.copy);
     }
     const refreshed = this.refresh(order, look, flight);
@@ -181,20 +198,22 @@ export class CacheStack {
     const { local } = this.parts;
     if (entry === undefined || local.refreshes.get(order.key) !== flight) return copy;
     if (lease === undefined) local.tier.putAlone(local.nameOf(order.key), entry, copy.value, DEGRADED_TTL_MS);
-    else this.hold(order, copy, entry);
+    else this.hold(order.key, copy, entry);
     return copy;
   }
 
-  private hold<T>({ key }: ReadOrder<T>, copy: Copy<T>, entry: CacheEntry): void {
+  /** Not what another program wrote: nobody tells when that changes. */
+  private hold<T>(key: string, copy: Copy<T>, entry: CacheEntry | undefined): void {
     const { local } = this.parts;
-    local.tier.put(local.nameOf(key), entry, copy.value);
+    if (entry !== undefined) local.tier.put(local.nameOf(key), entry, copy.value);
   }
 
   /** Claims the key, with the versions that the new entry will carry. */
   private async claim<T>(order: ReadOrder<T>, look: Look<T>): Promise<{ claim: Claim<Copy<T>>; versions: Versions }> {
     const { leases, tags, reader } = this.parts;
     const { key, options, stampNames } = order;
-    if (this.parts.journal.covers(key)) return UNLEASED;
+    // Asking a server that has just not answered would cost the caller another deadline.
+    if (look === NOTHING || this.parts.journal.covers(key)) return UNLEASED;
     try {
       const keepMs = lifetime(options.ttlMs, options).keepMs;
       let versions = await tags.capture(stampNames, look.versions, keepMs);
@@ -254,6 +273,9 @@ export class CacheStack {
     return copy.again();
   }
 }
+
+const anotherOf = <T>(seen: Seen<T>): Seen<T> =>
+  seen.kind === 'missing' ? seen : { ...seen, copy: { ...seen.copy, value: seen.copy.again() } };
 
 const hit = <T>(copy: Copy<T>): Outcome<T> => ({ kind: 'hit', freshness: 'fresh', copy });
 

@@ -14,7 +14,6 @@ import { BatchLoader, chunksOf, warmUp, type Loaded, type WarmEntry, type WarmRe
 import type { CacheEngine } from './cache-engine.ts';
 import type { Factory } from './cache-factory.ts';
 import type { CacheMetricsSnapshot } from './cache-metrics.ts';
-import type { Look } from './cache-reader.ts';
 import type { CacheStats, CacheStatsReader, LocalStats } from './cache-stats.ts';
 import { epochStamp, tagStamp } from './cache-tags.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
@@ -81,13 +80,16 @@ export class CacheService {
     const held = this.#peek(key, this.#parts.read.forRead(undefined));
     if (held !== undefined) return held as T;
     const fullKey = this.#full(key);
-    const look = await this.#look<T>(fullKey);
-    if (look?.seen.kind === 'fresh') {
-      this.#parts.engine.metrics.hits++;
-      return look.seen.copy.value;
+    const { metrics, stack } = this.#parts.engine;
+    const seen = await this.#unlessAway(stack.find<T>(fullKey, this.#scope.epochs));
+    if (seen?.kind === 'fresh') {
+      metrics.hits++;
+      return seen.copy.value;
     }
-    this.#parts.engine.metrics.misses++;
-    if (look?.seen.kind === 'missing' && look.seen.distrusted === undefined) await this.#assertNoCollection(fullKey);
+    metrics.misses++;
+    if (seen?.kind === 'missing' && seen.distrusted === undefined) {
+      await this.#unlessAway(this.#assertNoCollection(fullKey));
+    }
     return undefined;
   }
 
@@ -120,8 +122,11 @@ export class CacheService {
     for (const chunk of chunksOf(fullKeys, this.#parts.options.batchSize)) await this.#parts.engine.writer.del(chunk);
   }
 
+  /** Whether there is a value or collection; while the server is away, whether this process holds a value. */
   async has(key: string): Promise<boolean> {
-    return (await this.ttl(key)) !== -2;
+    const fullKey = this.#full(key);
+    if (this.#peek(key, this.#parts.read.forRead(undefined)) !== undefined) return true;
+    return ((await this.#unlessAway(this.#ttl(fullKey))) ?? -2) !== -2;
   }
 
   /**
@@ -151,22 +156,25 @@ export class CacheService {
     await engine.writer.delPattern(keys.pattern(escapeGlob(this.#scope.prefix) + '*'));
   }
 
-  /** Whole seconds, -1 without expiry, -2 without key. */
+  /** Whole seconds, -1 without expiry, -2 without key. @throws StoreUnavailableError, OutcomeUnknownError */
   async ttl(key: string): Promise<number> {
-    const { store, reader } = this.#parts.engine;
-    const fullKey = this.#full(key);
-    const { seen } = await reader.look(fullKey, this.#scope.epochs);
+    return this.#ttl(this.#full(key));
+  }
+
+  async #ttl(fullKey: string): Promise<number> {
+    const { store, stack } = this.#parts.engine;
+    const seen = await stack.find(fullKey, this.#scope.epochs);
     if (seen.kind === 'stale' || (seen.kind === 'missing' && seen.distrusted !== undefined)) return -2;
     if (seen.kind === 'fresh' && seen.entry !== undefined) return inSeconds(seen.entry.freshUntilMs - store.now());
     const { pttlMs } = await store.describe(fullKey);
     return pttlMs < 0 ? pttlMs : inSeconds(pttlMs);
   }
 
-  /** Gives a key a new time to live; false when there is none. 0 removes it. */
+  /** Gives a key a new time to live; false when there is none. 0 removes it. @throws StoreUnavailableError */
   async expire(key: string, ttlSeconds: number | Duration): Promise<boolean> {
     const fullKey = this.#full(key);
     const ttlMs = toMs(ttlSeconds, 's', 'ttlSeconds');
-    if ((await this.ttl(key)) === -2) return false;
+    if ((await this.#ttl(fullKey)) === -2) return false;
     return ttlMs === 0
       ? (await this.#parts.engine.writer.del([fullKey])) === 1
       : this.#parts.engine.writer.expire(fullKey, ttlMs);
@@ -385,9 +393,9 @@ export class CacheService {
   }
 
   /** Undefined when the server cannot be asked: a read does not fail because the cache does. */
-  async #look<T>(fullKey: string): Promise<Look<T> | undefined> {
+  async #unlessAway<R>(answer: Promise<R>): Promise<R | undefined> {
     try {
-      return await this.#parts.engine.reader.look<T>(fullKey, this.#scope.epochs);
+      return await answer;
     } catch (error) {
       if (!isStoreFailure(error)) throw error;
       this.#parts.engine.metrics.errors++;

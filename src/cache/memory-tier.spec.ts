@@ -1,5 +1,5 @@
 import { KEY_DEFAULTS, KeySpace } from '../common/keys.ts';
-import { encode } from '../common/codec.ts';
+import { encode, type Encoded } from '../common/codec.ts';
 import { MemoryKeyspace } from '../common/memory-keyspace.ts';
 import type { CacheEntry, Stamps } from './cache-entry.ts';
 import { CacheTags } from './cache-tags.ts';
@@ -16,7 +16,7 @@ function setUp(limits = LIMITS) {
   const tier = new MemoryTier(limits, tags, clock, clock.now);
   tier.trustFor(Number.POSITIVE_INFINITY);
   const entryOf = (value: unknown, ttlMs = 60_000, stamps: Stamps = []): CacheEntry => {
-    const { codec, payload } = encode(value, { maxBytes: 1e6, compressAboveBytes: 1_000 }) as CacheEntry;
+    const { codec, payload } = encode(value, { maxBytes: 1e6, compressAboveBytes: 1_000 }) as Encoded;
     return { codec, payload, stamps, version: '1', costMs: 0, freshUntilMs: now + ttlMs, keptUntilMs: now + ttlMs };
   };
   const put = (key: string, value: unknown, ttlMs?: number, stamps?: Stamps) =>
