@@ -8,6 +8,7 @@ import { CacheMetrics } from './cache-metrics.ts';
 import { CacheOutage } from './cache-outage.ts';
 import { CacheReader } from './cache-reader.ts';
 import { CacheRecovery } from './cache-recovery.ts';
+import { CacheRefresh } from './cache-refresh.ts';
 import { CacheStack, type ReadTrace } from './cache-stack.ts';
 import type { CacheStore } from './cache-store.interface.ts';
 import { Notices } from './cache-notices.ts';
@@ -57,7 +58,8 @@ export class CacheEngine {
     this.reader = reader;
     this.recovery = recovery;
     this.outage = new CacheOutage(local, recovery);
-    this.stack = new CacheStack({ reader, tags, leases, keeper, local, journal, metrics, now, trace });
+    const refresh = new CacheRefresh({ reader, tags, leases, keeper, local, journal, metrics });
+    this.stack = new CacheStack({ reader, refresh, local, journal, metrics, now, trace });
     this.writer = new CacheWriter({ store, tags, keeper, local, journal, recovery, notices, metrics });
   }
 }

@@ -1,7 +1,8 @@
 import { FlightContext, Flights } from '../common/flights.ts';
 import type { KeySpace } from '../common/keys.ts';
+import type { CacheEntry } from './cache-entry.ts';
 import type { Seen } from './cache-reader.ts';
-import type { Outcome } from './cache-stack.ts';
+import type { Outcome } from './cache-read.ts';
 import type { CacheTags } from './cache-tags.ts';
 import type { MemoryTier } from './memory-tier.ts';
 
@@ -26,8 +27,18 @@ export class CacheLocal {
   ) {}
 
   /** How the tier names a full key: as the application does, so that a hit costs no string. */
-  nameOf(key: string): string {
+  private nameOf(key: string): string {
     return this.keys.strip(key) ?? key;
+  }
+
+  /** Holds what the store holds too. Not what another program wrote: nobody tells when that changes. */
+  hold(key: string, entry: CacheEntry | undefined, value: unknown): void {
+    if (entry !== undefined) this.tier.put(this.nameOf(key), entry, value);
+  }
+
+  /** Holds what was made without the server, while there is none. */
+  holdAlone(key: string, entry: CacheEntry, value: unknown, ttlMs: number): void {
+    this.tier.putAlone(this.nameOf(key), entry, value, ttlMs);
   }
 
   forget(keys: readonly string[]): void {

@@ -23,6 +23,10 @@ export interface Look<T> {
   readonly versions: Versions;
 }
 
+export const NO_VERSIONS: Versions = new Map();
+/** A look that was not possible. */
+export const NOTHING: Look<never> = { seen: { kind: 'missing' }, versions: NO_VERSIONS };
+
 /** Reads a key and says what it is worth: decoded, with its tags and epochs compared. */
 export class CacheReader {
   constructor(

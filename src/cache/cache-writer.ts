@@ -166,7 +166,7 @@ export class CacheWriter {
   private holdAlone({ key, value, encoded }: Ready, options: ResolvedReadOptions): void {
     const { local, keeper } = this.parts;
     const entry = keeper.entryOf({ ...encoded, ...lifetime(options.ttlMs, options), costMs: 0, stamps: [] });
-    local.tier.putAlone(local.nameOf(key), entry, value, options.ttlMs);
+    local.holdAlone(key, entry, value, options.ttlMs);
   }
 
   private async change<R>({ forget, act, journal, away }: Change<R>): Promise<R> {
