@@ -142,7 +142,7 @@ export class RedisBatcher {
     this.#send(script.name, (client) => orRefused(evaluate(client, script, keys, args), keys), {
       resolve: (replies) => {
         if (replies === REFUSED) this.#oneByOne(() => this.#call(calls));
-        else calls.forEach((call, index) => this.#answer(call, replies[index]));
+        else calls.forEach((call, index) => this.#answer(call, replies[index] ?? null));
       },
       reject: (error) => calls.forEach((call) => call.reject(error)),
     });
@@ -166,7 +166,7 @@ export class RedisBatcher {
     );
   }
 
-  #answer({ script, resolve, reject }: Call, reply: RawReply = null): void {
+  #answer({ script, resolve, reject }: Call, reply: RawReply): void {
     try {
       if (reply instanceof Error) throw this.transport.fail(script.name, reply);
       resolve(script.reply(reply));

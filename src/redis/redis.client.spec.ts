@@ -18,6 +18,7 @@ const SAFE = {
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   enableReadyCheck: true,
+  maxLoadingRetryTime: 250,
 };
 
 describe('createClient', () => {
