@@ -96,6 +96,7 @@ function fromImage() {
     const pack = 'bin=$(command -v redis-server); tar -ch "$bin" $(ldd "$bin" | grep -o "/[^ ]*")';
     const archive = execFileSync('docker', ['run', '--rm', '--entrypoint', 'sh', IMAGE, '-c', pack], {
       maxBuffer: 2 ** 29,
+      stdio: ['ignore', 'pipe', 'ignore'],
     });
     execFileSync('tar', ['-x', '-C', directory], { input: archive });
     writeWrapper(directory, imageWrapper());
