@@ -168,8 +168,8 @@ function joinServer({ local, outage }: CacheEngine, { connection }: Backend): vo
     return;
   }
   if (!connection.isAvailable) outage.begin();
-  connection.onStateChange((state) => {
-    if (state === 'unavailable') outage.begin();
-    else outage.end({ hasLostData: false }).catch(() => outage.begin());
+  connection.onStateChange(({ to }) => {
+    if (to === 'degraded') outage.begin();
+    else if (to === 'healthy') outage.end({ hasLostData: false }).catch(() => outage.begin());
   });
 }

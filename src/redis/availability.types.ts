@@ -41,8 +41,20 @@ export interface RedisDoor {
   readonly isAvailable: boolean;
   /** Whether commands are executed in the order they are sent, whatever their keys. */
   readonly isOneNode: boolean;
+  /** The server's clock in milliseconds since the epoch, as last learned from it; this machine's before that. */
+  now(): number;
+  /**
+   * Reads one string key. The reads of one event-loop turn travel as one MGET where the server allows it. A key of
+   * another type reads as null then, and is a `WrongTypeError` when it is read alone.
+   */
   get(key: string): Promise<Buffer | null>;
+  /** Runs a keyed script; the calls of one turn travel together where the server allows it. */
   run<R>(script: KeyedScript<R>, key: string, ...args: readonly ScriptArgument[]): Promise<R>;
+  /**
+   * Runs any command under the deadline and turns its failure into one of ours.
+   * @throws StoreUnavailableError when it was not executed, OutcomeUnknownError when nobody knows, WrongTypeError
+   */
   execute<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T>;
+  /** Pages of full keys matching a glob, from every primary; keys may repeat. */
   scan(pattern: string): AsyncIterable<readonly string[]>;
 }

@@ -9,6 +9,12 @@ export interface BatchTransport {
   fail(operation: string, error: Error): Error;
 }
 
+/** What is known about the server by now; batchers of the same server share it. */
+export interface ServerTraits {
+  /** Whether commands of several keys are sent: until the server refuses the first one. */
+  takesSeveralKeys: boolean;
+}
+
 const MAX_KEYS = 128;
 /** Larger batches would keep the server, and everybody who waits for it, busy for too long. */
 const MAX_BYTES = 1024 ** 2;
@@ -44,16 +50,10 @@ export class RedisBatcher {
   #inFlight = 0;
   #isScheduled = false;
 
-  /** `severalKeys`: whether the server takes several keys in one command. */
   constructor(
     private readonly transport: BatchTransport,
-    private severalKeys: boolean,
+    private readonly traits: ServerTraits,
   ) {}
-
-  /** Whether commands of several keys are sent: until the server refuses the first one. */
-  get takesSeveralKeys(): boolean {
-    return this.severalKeys;
-  }
 
   /** Callers that ask for the same key in one turn may get the same Buffer, which nobody may change. */
   get(key: string): Promise<Buffer | null> {
@@ -73,13 +73,6 @@ export class RedisBatcher {
       this.#bytes += sizeOf(args);
       this.#schedule();
     }) as Promise<R>;
-  }
-
-  /** Finds out before the first batch whether the server refuses keys of different slots, as a serverless one does. */
-  async probe(client: RedisClient): Promise<void> {
-    if (!this.severalKeys) return;
-    const reply = await orRefused(client.mget(PROBE_KEYS), PROBE_KEYS);
-    if (reply === REFUSED) this.severalKeys = false;
   }
 
   #schedule(): void {
@@ -112,7 +105,7 @@ export class RedisBatcher {
   }
 
   #read(reads: readonly Read[]): void {
-    if (reads.length > 1 && this.severalKeys) this.#readTogether(reads);
+    if (reads.length > 1 && this.traits.takesSeveralKeys) this.#readTogether(reads);
     else for (const { key, ...request } of reads) this.#send('get', (client) => client.getBuffer(key), request);
   }
 
@@ -130,7 +123,7 @@ export class RedisBatcher {
   }
 
   #call(calls: readonly Call[]): void {
-    if (this.severalKeys) this.#callTogether(calls);
+    if (this.traits.takesSeveralKeys) this.#callTogether(calls);
     else for (const call of calls) this.#callTogether([call]);
   }
 
@@ -176,9 +169,16 @@ export class RedisBatcher {
   }
 
   #oneByOne(again: () => void): void {
-    this.severalKeys = false;
+    this.traits.takesSeveralKeys = false;
     again();
   }
+}
+
+/** Finds out before the first batch whether the server refuses keys of different slots, as a serverless one does. */
+export async function probeTraits(client: RedisClient, traits: ServerTraits): Promise<void> {
+  if (!traits.takesSeveralKeys) return;
+  const reply = await orRefused(client.mget(PROBE_KEYS), PROBE_KEYS);
+  if (reply === REFUSED) traits.takesSeveralKeys = false;
 }
 
 function byScript(calls: readonly Call[]): Iterable<Call[]> {

@@ -1,9 +1,10 @@
 import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
-import { OutcomeUnknownError, StoreUnavailableError } from '../common/errors.ts';
-import { type ConnectionLogger, ConnectionState, SILENT, type StateListener } from './connection-state.ts';
 import { withDeadline } from '../common/deadline.ts';
-import { RedisBatcher } from './redis.batcher.ts';
+import { StoreUnavailableError } from '../common/errors.ts';
+import { type ConnectionLogger, CredentialAlarm, SILENT } from './availability.log.ts';
+import { Availability } from './availability.ts';
+import type { AvailabilityListener, AvailabilityState, RecoveryStep, RedisDoor } from './availability.types.ts';
 import {
   closeClient,
   createClient,
@@ -12,39 +13,54 @@ import {
   isCluster,
   type RedisClient,
 } from './redis.client.ts';
-import { connectNodesAtOnce, primariesReady } from './redis.cluster.ts';
+import { connectNodesAtOnce } from './redis.cluster.ts';
+import { CommandDoor } from './redis.door.ts';
+import { RedisLink } from './redis.link.ts';
 import type { ResolvedRedisOptions } from './redis.options.ts';
-import { failureOf, reasonOf } from './redis.outcome.ts';
+import { credentialsRefused, reasonOf } from './redis.outcome.ts';
 import { StalePrimaryPolicy } from './redis.reconnect.ts';
-import { scanPrimaries } from './redis.scan.ts';
 import type { KeyedScript, ScriptArgument } from './redis.script.ts';
-import { ServerClock } from './server-clock.ts';
+import { createServerCircuit, defaultBreaker, type ServerBreaker, type ServerCircuit } from './server-circuit.ts';
 
 export type { RedisClient };
 
 const LOST = 'connection lost';
+const REFUSALS = { degraded: 'the server does not answer', recovering: 'the server is being told what it missed' };
 
 /**
- * The only door to the server. It runs commands under a deadline, says what their failure means and whether asking
+ * The only way to the server. It runs commands under a deadline, says what their failure means and whether asking
  * makes sense at all; what to do without the server is for its callers to decide.
  */
-export class RedisConnection {
+export class RedisConnection implements RedisDoor {
   // Private to the runtime, too: neither `inspect` nor a serializer finds user and password in here.
   readonly #client: RedisClient;
   readonly #options: ResolvedRedisOptions;
-  readonly #state: ConnectionState;
-  readonly #policy = new StalePrimaryPolicy();
-  readonly #clock = new ServerClock();
-  readonly #batcher: RedisBatcher;
+  readonly #circuit: ServerCircuit;
+  readonly #availability: Availability;
+  readonly #alarm: CredentialAlarm;
+  readonly #door: CommandDoor;
+  readonly #recoveryDoor: CommandDoor;
   readonly #subscribers = new Set<Redis>();
+  readonly #stopWatching: () => void;
   #lastReason = LOST;
   #isClosed = false;
 
-  constructor(options: ResolvedRedisOptions, logger: ConnectionLogger = SILENT) {
+  constructor(
+    options: ResolvedRedisOptions,
+    logger: ConnectionLogger = SILENT,
+    breaker: ServerBreaker = defaultBreaker(),
+  ) {
+    const server = describeTarget(options.target);
+    const policy = new StalePrimaryPolicy();
     this.#options = options;
-    this.#client = createClient(options, this.#policy);
-    this.#state = new ConnectionState(describeTarget(options.target), logger);
-    this.#batcher = new RedisBatcher(this, !isCluster(this.#client));
+    this.#client = createClient(options, policy);
+    this.#circuit = createServerCircuit(breaker);
+    const link = new RedisLink({ client: this.#client, circuit: this.#circuit, options, policy });
+    this.#availability = new Availability({ server, logger, probe: () => link.probe() });
+    this.#alarm = new CredentialAlarm(server, logger);
+    this.#door = new CommandDoor(link, () => this.#refusal('healthy'));
+    this.#recoveryDoor = new CommandDoor(link, () => this.#refusal('recovering'));
+    this.#stopWatching = this.#watch(breaker);
     this.#client.on('error', this.#onError).on('ready', this.#onReady).on('close', this.#onClose);
     if (this.#isOwned && isCluster(this.#client)) connectNodesAtOnce(this.#client);
   }
@@ -54,25 +70,49 @@ export class RedisConnection {
     return this.#client;
   }
 
+  /** For recovery steps: open as soon as the server answers, before it is open to everybody. */
+  get duringRecovery(): RedisDoor {
+    return this.#recoveryDoor;
+  }
+
   /** Whether a command would be sent now. */
   get isAvailable(): boolean {
-    return this.#state.isAvailable && this.#client.status === 'ready' && !this.#isClosed;
+    return this.#door.isAvailable;
   }
 
-  /** Whether commands are executed in the order they are sent, whatever their keys. */
+  get state(): AvailabilityState {
+    return this.#availability.state;
+  }
+
+  /** When that state was entered, in milliseconds since the epoch. */
+  get since(): number {
+    return this.#availability.since;
+  }
+
+  /** Why that state was entered; holds neither user nor password. */
+  get reason(): string {
+    return this.#availability.reason;
+  }
+
   get isOneNode(): boolean {
-    return this.#batcher.takesSeveralKeys;
+    return this.#door.isOneNode;
   }
 
-  /** The server's clock in milliseconds since the epoch, as last learned from it; this machine's before that. */
   now(): number {
-    if (this.#clock.isOutdated && this.isAvailable) void this.#learnTime();
-    return this.#clock.now();
+    return this.#door.now();
   }
 
-  /** Tells each change of the availability once; the result stops it. */
-  onStateChange(listener: StateListener): () => void {
-    return this.#state.onChange(listener);
+  /** Tells each change of the state once; the result stops it. */
+  onStateChange(listener: AvailabilityListener): () => void {
+    return this.#availability.onChange(listener);
+  }
+
+  /**
+   * Runs `step` each time the server answers again, at the start, too, and before anybody else may send commands. It
+   * uses `duringRecovery`. When it rejects, the outage goes on and all steps are tried again. The result removes it.
+   */
+  onRecovering(step: RecoveryStep): () => void {
+    return this.#availability.onRecovering(step);
   }
 
   /** Opens the connection; resolves after the boot budget at the latest, with or without a server. */
@@ -80,48 +120,28 @@ export class RedisConnection {
     if (this.#client.status === 'wait') this.#client.connect().catch(() => undefined);
     if (this.#client.status === 'ready') this.#onReady();
     const reason = `no answer within ${this.#options.bootBudgetMs} ms`;
+    const late = () => new StoreUnavailableError('connect', reason);
     try {
-      const late = () => new StoreUnavailableError('connect', reason);
-      await withDeadline(this.#state.whenAvailable(), this.#options.bootBudgetMs, late);
+      await withDeadline(this.#availability.whenHealthy(), this.#options.bootBudgetMs, late);
     } catch {
-      this.#state.change('unavailable', reason);
+      this.#availability.giveUpWaiting(reason);
     }
   }
 
-  /**
-   * Reads one string key. The reads of one event-loop turn travel as one MGET where the server allows it. A key of
-   * another type reads as null then, and is a `WrongTypeError` when it is read alone.
-   */
   get(key: string): Promise<Buffer | null> {
-    return this.#batcher.get(key);
+    return this.#door.get(key);
   }
 
-  /** Runs a keyed script; the calls of one turn travel together where the server allows it. */
   run<R>(script: KeyedScript<R>, key: string, ...args: readonly ScriptArgument[]): Promise<R> {
-    return this.#batcher.run(script, key, args);
+    return this.#door.run(script, key, ...args);
   }
 
-  /**
-   * Runs any command under the deadline and turns its failure into one of ours.
-   * @throws StoreUnavailableError when it was not executed, OutcomeUnknownError when nobody knows, WrongTypeError
-   */
   execute<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
-    if (!this.isAvailable) return Promise.reject(new StoreUnavailableError(operation, 'the server is not connected'));
-    const { commandTimeoutMs } = this.#options;
-    const late = () => new OutcomeUnknownError(operation, `no answer within ${commandTimeoutMs} ms`);
-    const failed = (error: unknown) => failureOf(operation, error);
-    return withDeadline(command(this.#client), commandTimeoutMs, late, failed);
+    return this.#door.execute(operation, command);
   }
 
-  /** Turns an error that came inside a reply into one of ours; ioredis has not seen it. */
-  fail(operation: string, error: Error): Error {
-    if (this.#isOwned && !isCluster(this.#client) && this.#policy.shouldReconnect(error)) this.#client.disconnect(true);
-    return failureOf(operation, error);
-  }
-
-  /** Pages of full keys matching a glob, from every primary; keys may repeat. */
   scan(pattern: string): AsyncIterable<readonly string[]> {
-    return scanPrimaries((operation, command) => this.execute(operation, command), pattern);
+    return this.#door.scan(pattern);
   }
 
   /**
@@ -141,6 +161,8 @@ export class RedisConnection {
   /** Ends every connection opened here, not the lent one. Resolves within about a second, also when the server hangs. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#stopWatching();
+    this.#availability.close();
     this.#client.off('ready', this.#onReady).off('close', this.#onClose);
     const clients = [...this.#subscribers, ...(this.#isOwned ? [this.#client] : [])];
     await Promise.all(clients.map((client) => closeClient(client, this.#options.commandTimeoutMs)));
@@ -148,36 +170,43 @@ export class RedisConnection {
   }
 
   [inspect.custom](): string {
-    return `RedisConnection <${describeTarget(this.#options.target)}, ${this.isAvailable ? 'available' : 'unavailable'}>`;
+    return `RedisConnection <${describeTarget(this.#options.target)}, ${this.state}>`;
   }
 
   get #isOwned(): boolean {
     return this.#options.target.kind !== 'instance';
   }
 
+  /** Why a command is not sent now; `opens`: the state from which on it would be. */
+  #refusal(opens: 'recovering' | 'healthy'): string | undefined {
+    if (this.#client.status !== 'ready' || this.#isClosed) return 'the server is not connected';
+    const { state } = this;
+    return state === 'healthy' || state === opens ? undefined : REFUSALS[state];
+  }
+
+  /** The breaker notices what the connection does not: a server that is connected and does not answer. */
+  #watch({ circuits }: ServerBreaker): () => void {
+    return circuits.onStateChange(({ name, to, reason }) => {
+      if (name !== this.#circuit.name) return;
+      if (to === 'OPEN' || to === 'ISOLATED') this.#availability.degrade(reason);
+      else if (this.#client.status === 'ready') this.#availability.recover();
+    });
+  }
+
   readonly #onError = (error: unknown): void => {
     this.#lastReason = reasonOf(error);
+    const refused = credentialsRefused(error);
+    if (refused !== undefined) this.#alarm.sound(refused);
   };
 
   readonly #onReady = (): void => {
     this.#lastReason = LOST;
-    void this.#prepare().then(() => {
-      if (this.#client.status === 'ready' && !this.#isClosed) this.#state.change('available', 'connected');
-    });
+    // What failed on the last connection says nothing about this one.
+    if (this.#circuit.state !== 'ISOLATED') this.#circuit.close();
+    this.#availability.recover();
   };
 
   readonly #onClose = (): void => {
-    this.#state.change('unavailable', this.#lastReason);
+    this.#availability.degrade(this.#lastReason);
   };
-
-  /** Learns what the first commands need to know. What the server does not tell in time, they do without. */
-  async #prepare(): Promise<void> {
-    const steps = [primariesReady(this.#client), this.#batcher.probe(this.#client), this.#learnTime()];
-    const late = () => new OutcomeUnknownError('connect', 'no answer in time');
-    await withDeadline(Promise.allSettled(steps), this.#options.commandTimeoutMs, late).catch(() => undefined);
-  }
-
-  async #learnTime(): Promise<void> {
-    await this.#clock.learn(() => this.#client.time()).catch(() => undefined);
-  }
 }

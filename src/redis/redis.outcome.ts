@@ -27,6 +27,19 @@ export function failureOf(operation: string, error: unknown): Error {
   return new OutcomeUnknownError(operation, reasonOf(error));
 }
 
+/** Answers of a server that serves nobody at the moment; any other error is about one command only. */
+const SERVES_NOBODY: ReadonlySet<string> = new Set([
+  ...['LOADING', 'MASTERDOWN', 'READONLY', 'CLUSTERDOWN', 'BUSY'],
+  ...['NOAUTH', 'WRONGPASS'],
+]);
+
+/** Whether a failure, as it came from ioredis, says that the server cannot be used, not just for this command. */
+export function isOutage(error: unknown): boolean {
+  if (isProgrammingError(error)) return false;
+  const code = replyCodeOf(error);
+  return code === undefined || SERVES_NOBODY.has(code);
+}
+
 /** First word of an error that the server answered, such as `NOSCRIPT`; undefined when it did not answer at all. */
 export function replyCodeOf(error: unknown): string | undefined {
   if (!isError(error) || error.name !== 'ReplyError') return undefined;
@@ -43,6 +56,13 @@ export function reasonOf(error: unknown): string {
   if ('lastNodeError' in error) return reasonOf(error.lastNodeError);
   if (/timed out|Socket timeout/.test(error.message)) return 'no answer in time';
   return systemCodeOf(error) ?? 'connection lost';
+}
+
+/** The server's word for it when it does not accept our user or password; undefined for any other error. */
+export function credentialsRefused(error: unknown): string | undefined {
+  if (isError(error) && 'lastNodeError' in error) return credentialsRefused(error.lastNodeError);
+  const code = replyCodeOf(error);
+  return code === 'NOAUTH' || code === 'WRONGPASS' ? code : undefined;
 }
 
 function systemCodeOf(error: Error): string | undefined {

@@ -22,11 +22,13 @@ export function reconnectDelayMs(attempt: number): number {
 export class StalePrimaryPolicy {
   private lastReconnectAt = -Infinity;
 
-  readonly shouldReconnect = (error: unknown): boolean => {
-    if (!STALE_PRIMARY.has(replyCodeOf(error))) return false;
+  readonly shouldReconnect = (error: unknown): boolean => STALE_PRIMARY.has(replyCodeOf(error)) && this.mayReconnect();
+
+  /** Whether the last time is long enough ago; if so, this is the last time from now on. */
+  mayReconnect(): boolean {
     const now = performance.now();
     if (now - this.lastReconnectAt < RECONNECT_AT_MOST_EVERY_MS) return false;
     this.lastReconnectAt = now;
     return true;
-  };
+  }
 }

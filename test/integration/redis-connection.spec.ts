@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { StoreUnavailableError } from '../../src/common/errors.ts';
-import type { Availability } from '../../src/redis/connection-state.ts';
+import type { AvailabilityState } from '../../src/redis/availability.types.ts';
 import type { RedisConnection } from '../../src/redis/redis.connection.ts';
 import { Connections, standalone } from '../support/connections.ts';
 import { eventually } from '../support/eventually.ts';
@@ -38,12 +38,13 @@ async function startProxy(port: number): Promise<FaultProxy> {
 /** Keeps the lines a connection logs. */
 function recorder() {
   const lines: string[] = [];
-  return { lines, log: (line: string) => lines.push(line), warn: (line: string) => lines.push(line) };
+  const write = (line: string) => lines.push(line);
+  return { lines, log: write, warn: write, error: write };
 }
 
-function changesOf(connection: RedisConnection): Availability[] {
-  const changes: Availability[] = [];
-  connection.onStateChange((state) => changes.push(state));
+function changesOf(connection: RedisConnection): AvailabilityState[] {
+  const changes: AvailabilityState[] = [];
+  connection.onStateChange(({ to }) => changes.push(to));
   return changes;
 }
 
@@ -72,8 +73,9 @@ describe('starting', () => {
     await servers.restart();
     await expectUsable(connection);
     expect(logger.lines).toEqual([
-      `No connection to 127.0.0.1:${servers.port} (ECONNREFUSED); it is tried again until it succeeds`,
-      `Connected to 127.0.0.1:${servers.port}`,
+      expect.stringMatching(`degraded since .* \\(ECONNREFUSED\\): 127.0.0.1:${servers.port} cannot be used`),
+      expect.stringContaining('recovering since'),
+      expect.stringMatching(`healthy since .*: 127.0.0.1:${servers.port} is used`),
     ]);
   });
 
@@ -88,7 +90,7 @@ describe('starting', () => {
     proxy.mode = 'pass';
     proxy.cut();
     await expectUsable(connection);
-    expect(logger.lines).toHaveLength(2);
+    expect(logger.lines).toHaveLength(3);
   });
 
   it('goes on when the name of the host is wrong', async () => {
@@ -127,8 +129,8 @@ describe('losing the server', () => {
     }
     await servers.restart();
     await expectUsable(connection);
-    expect(changes).toEqual(['unavailable', 'available']);
-    expect(logger.lines).toHaveLength(3);
+    expect(changes).toEqual(['degraded', 'recovering', 'healthy']);
+    expect(logger.lines).toHaveLength(4);
   });
 
   it('connects again when the server hangs, as soon as it answers', async () => {
@@ -201,7 +203,8 @@ describe('credentials', () => {
     const connection = await connections.open(target, { logger, bootBudgetMs: BOOT_BUDGET_MS });
     await sleep(500);
     expect(logger.lines).toEqual([
-      `No connection to 127.0.0.1:${servers.port} (the server answered WRONGPASS); it is tried again until it succeeds`,
+      `cache: 127.0.0.1:${servers.port} does not accept our user or password (WRONGPASS): check the configuration`,
+      expect.stringContaining('(the server answered WRONGPASS)'),
     ]);
     await expect(connection.get('a')).rejects.toThrow('the server is not connected');
     expect(inspect(connection)).not.toContain('hunter2');
@@ -211,7 +214,10 @@ describe('credentials', () => {
     const servers = await start(['--requirepass', PASSWORD]);
     const logger = recorder();
     await connections.open(servers.port, { logger, bootBudgetMs: BOOT_BUDGET_MS });
-    expect(logger.lines).toEqual([expect.stringContaining('the server answered NOAUTH')]);
+    expect(logger.lines).toEqual([
+      expect.stringContaining('does not accept our user or password (NOAUTH)'),
+      expect.stringContaining('(the server answered NOAUTH)'),
+    ]);
   });
 });
 

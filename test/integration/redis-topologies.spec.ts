@@ -120,7 +120,8 @@ describe('a connection with TLS', () => {
 
   async function openWith(tls: RedisTlsOptions) {
     const lines: string[] = [];
-    const logger = { log: (line: string) => lines.push(line), warn: (line: string) => lines.push(line) };
+    const write = (line: string) => lines.push(line);
+    const logger = { log: write, warn: write, error: write };
     const connection = await connections.open({ ...standalone(proxy.port), tls }, { bootBudgetMs: 500, logger });
     return { connection, lines };
   }

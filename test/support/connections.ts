@@ -1,5 +1,5 @@
 import { RedisConnection } from '../../src/redis/redis.connection.ts';
-import type { ConnectionLogger } from '../../src/redis/connection-state.ts';
+import type { ConnectionLogger } from '../../src/redis/availability.log.ts';
 import {
   REDIS_TIMEOUTS,
   type ResolvedRedisOptions,

@@ -1,0 +1,88 @@
+import { isCircuitOpenError } from '../circuit-breaker/circuit-breaker.errors.ts';
+import { withDeadline } from '../common/deadline.ts';
+import { OutcomeUnknownError, StoreUnavailableError } from '../common/errors.ts';
+import { within } from '../common/within.ts';
+import { probeTraits, type ServerTraits } from './redis.batcher.ts';
+import { isCluster, type RedisClient } from './redis.client.ts';
+import { primariesReady } from './redis.cluster.ts';
+import type { ResolvedRedisOptions } from './redis.options.ts';
+import { failureOf } from './redis.outcome.ts';
+import { askIdentity } from './redis.probe.ts';
+import type { StalePrimaryPolicy } from './redis.reconnect.ts';
+import type { ServerCircuit } from './server-circuit.ts';
+import { ServerClock } from './server-clock.ts';
+
+export interface LinkParts {
+  readonly client: RedisClient;
+  readonly circuit: ServerCircuit;
+  readonly options: ResolvedRedisOptions;
+  readonly policy: StalePrimaryPolicy;
+}
+
+/** Sends commands under the deadline and the breaker, and says what became of them. Who may send is decided elsewhere. */
+export class RedisLink {
+  // Private to the runtime, too: a password is in here.
+  readonly #parts: LinkParts;
+  readonly clock = new ServerClock();
+  readonly traits: ServerTraits;
+
+  constructor(parts: LinkParts) {
+    this.#parts = parts;
+    this.traits = { takesSeveralKeys: !isCluster(parts.client) };
+  }
+
+  async send<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
+    try {
+      return (await this.#parts.circuit.fire(() => this.#inTime(operation, command(this.#parts.client)))) as T;
+    } catch (error) {
+      if (isCircuitOpenError(error)) throw new StoreUnavailableError(operation, 'the server does not answer');
+      throw failureOf(operation, error);
+    }
+  }
+
+  /** Turns an error that came inside a reply into one of ours; ioredis has not seen it. */
+  fail(operation: string, error: Error): Error {
+    if (this.#parts.policy.shouldReconnect(error)) this.#reconnect();
+    return failureOf(operation, error);
+  }
+
+  /**
+   * Finds out whether the server can be used; while the breaker is half-open this is the trial call. Resolves with the
+   * run ids of the primaries.
+   * @throws StoreUnavailableError, OutcomeUnknownError
+   */
+  async probe(): Promise<readonly string[]> {
+    const { client, options, policy } = this.#parts;
+    await within(primariesReady(client), options.commandTimeoutMs, undefined);
+    const { isReplica, runIds } = await this.send('probe', askIdentity);
+    if (isReplica) {
+      // The address may lead to the primary by now.
+      if (policy.mayReconnect()) this.#reconnect();
+      throw new StoreUnavailableError('probe', 'the server is a replica');
+    }
+    await this.#prepare();
+    return runIds;
+  }
+
+  async learnTime(): Promise<void> {
+    await this.clock.learn(() => this.#parts.client.time()).catch(() => undefined);
+  }
+
+  /** Learns what the first commands need to know. What the server does not tell in time, they do without. */
+  async #prepare(): Promise<void> {
+    const { client, options } = this.#parts;
+    const steps = [probeTraits(client, this.traits), this.learnTime()];
+    await within(Promise.allSettled(steps), options.commandTimeoutMs, undefined);
+  }
+
+  #inTime<T>(operation: string, work: Promise<T>): Promise<T> {
+    const { commandTimeoutMs } = this.#parts.options;
+    const late = () => new OutcomeUnknownError(operation, `no answer within ${commandTimeoutMs} ms`);
+    return withDeadline(work, commandTimeoutMs, late);
+  }
+
+  #reconnect(): void {
+    const { client, options } = this.#parts;
+    if (options.target.kind !== 'instance' && !isCluster(client)) client.disconnect(true);
+  }
+}
