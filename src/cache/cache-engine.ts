@@ -16,6 +16,7 @@ import { CacheTags } from './cache-tags.ts';
 import type { CacheWaiters } from './cache-waiters.ts';
 import { CacheWriter } from './cache-writer.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
+import { RefreshBackoff } from './refresh-backoff.ts';
 import { MemoryTier, type MemoryTierOptions } from './memory-tier.ts';
 
 export interface CacheEngineParts {
@@ -58,8 +59,9 @@ export class CacheEngine {
     this.reader = reader;
     this.recovery = recovery;
     this.outage = new CacheOutage(local, recovery);
-    const refresh = new CacheRefresh({ reader, tags, leases, keeper, local, journal, metrics });
-    this.stack = new CacheStack({ reader, refresh, local, journal, metrics, now, trace });
+    const backoff = new RefreshBackoff(clock);
+    const refresh = new CacheRefresh({ reader, tags, leases, keeper, local, journal, metrics, backoff, now });
+    this.stack = new CacheStack({ reader, refresh, local, journal, metrics, backoff, now, trace });
     this.writer = new CacheWriter({ store, tags, keeper, local, journal, recovery, notices, metrics });
   }
 }

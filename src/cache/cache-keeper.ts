@@ -11,6 +11,8 @@ import type { ResolvedReadOptions } from './get-or-set.options.ts';
 /** What the holder of a key has in hand while it computes. Without a lease nothing is stored. */
 export interface Held {
   readonly lease: Lease | undefined;
+  /** Whether the value is for this process only, as the caller wants it. */
+  readonly isLocal?: boolean;
   /** The versions of tags and epochs from before the factory ran. */
   readonly versions: Versions;
 }

@@ -61,6 +61,8 @@ export class Lease {
 export type Claim<V> =
   | { readonly kind: 'found'; readonly value: V }
   | { readonly kind: 'leased'; readonly lease: Lease }
+  /** The value is for this process only: compute, and hold it here. */
+  | { readonly kind: 'local' }
   /** The server cannot be asked, or the caller does not want to wait: compute, and store nothing. */
   | { readonly kind: 'unleased' };
 

@@ -4,6 +4,7 @@ import type { CacheEntry } from './cache-entry.ts';
 import type { Seen } from './cache-reader.ts';
 import type { Outcome } from './cache-read.ts';
 import type { CacheTags } from './cache-tags.ts';
+import type { Ageing } from './early-refresh.ts';
 import type { MemoryTier } from './memory-tier.ts';
 
 /**
@@ -36,6 +37,15 @@ export class CacheLocal {
     if (entry !== undefined) this.tier.put(this.nameOf(key), entry, value);
   }
 
+  /** What was last known of a key, fresh or in grace, when the server cannot be asked. */
+  stale(key: string): CacheEntry | undefined {
+    return this.tier.stale(this.nameOf(key));
+  }
+
+  ageing(key: string): Ageing | undefined {
+    return this.tier.ageing(this.nameOf(key));
+  }
+
   /** Holds what was made without the server, while there is none. */
   holdAlone(key: string, entry: CacheEntry, value: unknown, ttlMs: number): void {
     this.tier.putAlone(this.nameOf(key), entry, value, ttlMs);
@@ -64,9 +74,16 @@ export class CacheLocal {
     this.forgetFlights();
   }
 
-  /** Invalidations may have been missed: what is held has to be compared with the server again. */
+  /** Invalidations may be missed from now on: nothing that is held is served, until `trust`. */
   distrust(): void {
-    this.tags.forgetAll();
+    this.tier.trustFor(0);
+    this.tags.distrust();
+    this.forgetFlights();
+  }
+
+  /** They are heard of again: what is held has to be compared with the server. */
+  trust(): void {
+    this.tags.trust();
     this.forgetFlights();
   }
 
@@ -76,9 +93,10 @@ export class CacheLocal {
     this.forgetFlights();
   }
 
-  /** Nothing that was made without the server is served any more. */
+  /** Nothing that was made without the server is served any more, and nothing from before until it was compared. */
   rejoin(): void {
     this.tier.rejoin();
+    this.tags.trust();
     this.distrust();
   }
 

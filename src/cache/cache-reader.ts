@@ -17,15 +17,17 @@ export type Seen<T> =
   | { readonly kind: 'stale'; readonly copy: Copy<T>; readonly entry: CacheEntry }
   | { readonly kind: 'missing'; readonly distrusted?: string };
 
+export type Fresh<T> = Extract<Seen<T>, { kind: 'fresh' }>;
+
 export interface Look<T> {
   readonly seen: Seen<T>;
   /** The versions of tags and epochs at that moment. */
   readonly versions: Versions;
+  /** The server could not be asked. */
+  readonly isAway?: boolean;
 }
 
 export const NO_VERSIONS: Versions = new Map();
-/** A look that was not possible. */
-export const NOTHING: Look<never> = { seen: { kind: 'missing' }, versions: NO_VERSIONS };
 
 /** Reads a key and says what it is worth: decoded, with its tags and epochs compared. */
 export class CacheReader {

@@ -6,9 +6,11 @@ import { lifetime, type CacheKeeper, type Held, type Kept } from './cache-keeper
 import type { CacheLeases, Claim } from './cache-lease.ts';
 import type { CacheLocal } from './cache-local.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
-import { NOTHING, NO_VERSIONS, type CacheReader, type Copy, type Look } from './cache-reader.ts';
+import { NO_VERSIONS, type CacheReader, type Copy, type Look } from './cache-reader.ts';
 import { acceptsStale, hit, type Outcome, type ReadOrder } from './cache-read.ts';
 import { newestOf, type CacheTags, type Versions } from './cache-tags.ts';
+import { isAgeing } from './early-refresh.ts';
+import type { RefreshBackoff } from './refresh-backoff.ts';
 
 export interface CacheRefreshParts {
   readonly reader: CacheReader;
@@ -18,6 +20,8 @@ export interface CacheRefreshParts {
   readonly local: CacheLocal;
   readonly journal: CacheJournal;
   readonly metrics: CacheMetrics;
+  readonly backoff: RefreshBackoff;
+  readonly now: () => number;
 }
 
 const UNLEASED = { claim: { kind: 'unleased' }, versions: NO_VERSIONS } as const;
@@ -39,29 +43,48 @@ export class CacheRefresh {
     return context.wait(refresh, () => new ReentrantLoadError(order.name), flight) as Promise<Outcome<T>>;
   }
 
+  /** Computes a value anew while it is still fresh; nobody waits for it, and a failure leaves it as it is. */
+  early<T>(order: ReadOrder<T>): void {
+    const { local, reader, now } = this.parts;
+    if (local.refreshes.get(order.key) !== undefined) return;
+    const run = async (flight: Flight<Outcome<unknown>>): Promise<Outcome<T>> => {
+      const look = await reader.look<T>(order.key, order.stampNames);
+      const { seen } = look;
+      // Somebody else may just have done it.
+      const isDone = seen.kind === 'fresh' && !isAgeing((seen.entry?.freshUntilMs ?? 0) - now(), order.options);
+      if (isDone) return hit(seen.copy);
+      return this.compute(order, look, flight);
+    };
+    local.refreshes.start(order.key, run).promise.catch(() => undefined);
+  }
+
   private async compute<T>(order: ReadOrder<T>, look: Look<T>, flight: Flight): Promise<Outcome<T>> {
     const { claim, versions } = await this.claim(order, look);
     if (claim.kind === 'found') return hit(claim.value);
-    const held: Held = { lease: claim.kind === 'leased' ? claim.lease : undefined, versions };
+    const lease = claim.kind === 'leased' ? claim.lease : undefined;
+    const held: Held = { lease, versions, isLocal: claim.kind === 'local' };
     held.lease?.hold(() => this.parts.local.forget([order.key]));
     return this.produced(order, look, held, flight);
   }
 
   private async produced<T>(order: ReadOrder<T>, { seen }: Look<T>, held: Held, flight: Flight): Promise<Outcome<T>> {
-    const { local, keeper, metrics } = this.parts;
+    const { local, keeper, metrics, backoff } = this.parts;
     const { name, options, factory, stampNames } = order;
     const stale = seen.kind === 'stale' && acceptsStale(options) ? { value: seen.copy.again() } : undefined;
     metrics.loads++;
     const produced = await local.context.inside(flight, () => produce({ name, options, factory, stale }));
     switch (produced.kind) {
       case 'value':
+        backoff.succeeded(order.key);
         return {
           kind: 'loaded',
           copy: this.inMemory(order, flight, held, await keeper.keep(produced, stampNames, options, held)),
         };
       case 'unchanged':
+        backoff.succeeded(order.key);
         return hit(this.inMemory(order, flight, held, await keeper.renew(seen, produced.ttlMs, options, held)));
       case 'failed':
+        if (stale !== undefined) backoff.failed(order.key);
         await held.lease?.abandon();
         throw produced.error;
       default:
@@ -70,11 +93,17 @@ export class CacheRefresh {
   }
 
   /** Holds in memory what was stored, or what nobody else can see now; not if the key was invalidated meanwhile. */
-  private inMemory<T>({ key }: ReadOrder<T>, flight: Flight, { lease }: Held, { copy, entry }: Kept<T>): Copy<T> {
+  private inMemory<T>(
+    { key, options }: ReadOrder<T>,
+    flight: Flight,
+    { lease, isLocal }: Held,
+    { copy, entry }: Kept<T>,
+  ): Copy<T> {
     const { local } = this.parts;
-    if (entry === undefined || local.refreshes.get(key) !== flight) return copy;
-    if (lease === undefined) local.holdAlone(key, entry, copy.value, DEGRADED_TTL_MS);
-    else local.hold(key, entry, copy.value);
+    const isWanted = options.tier !== 'l2' && local.refreshes.get(key) === flight;
+    if (entry === undefined || !isWanted) return copy;
+    if (lease !== undefined || isLocal === true) local.hold(key, entry, copy.value);
+    local.holdAlone(key, entry, copy.value, DEGRADED_TTL_MS);
     return copy;
   }
 
@@ -83,10 +112,11 @@ export class CacheRefresh {
     const { leases, tags, reader } = this.parts;
     const { key, options, stampNames } = order;
     // Asking a server that has just not answered would cost the caller another deadline.
-    if (look === NOTHING || this.parts.journal.covers(key)) return UNLEASED;
+    if (look.isAway === true || this.parts.journal.covers(key)) return UNLEASED;
     try {
       const keepMs = lifetime(options.ttlMs, options).keepMs;
       let versions = await tags.capture(stampNames, look.versions, keepMs);
+      if (options.tier === 'l1') return { claim: { kind: 'local' }, versions };
       const claim = await leases.claim<Copy<T>>({
         key,
         newest: newestOf(versions.values()),

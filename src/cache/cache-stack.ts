@@ -6,15 +6,18 @@ import type { CacheJournal } from './cache-journal.ts';
 import type { CacheLocal } from './cache-local.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
 import { acceptsStale, hit, type Outcome, type ReadOrder } from './cache-read.ts';
-import { NOTHING, type CacheReader, type Copy, type Look, type Seen } from './cache-reader.ts';
+import { copyOf, NO_VERSIONS, type CacheReader, type Copy, type Fresh, type Look, type Seen } from './cache-reader.ts';
 import type { CacheRefresh } from './cache-refresh.ts';
-import type { ResolvedReadOptions } from './get-or-set.options.ts';
+import { isDue } from './early-refresh.ts';
+import { isAccepted, type ResolvedReadOptions, type StandardSchema } from './get-or-set.options.ts';
+import type { RefreshBackoff } from './refresh-backoff.ts';
 
 export interface CacheStackParts {
   readonly reader: CacheReader;
   readonly refresh: CacheRefresh;
   readonly local: CacheLocal;
   readonly journal: CacheJournal;
+  readonly backoff: RefreshBackoff;
   readonly metrics: CacheMetrics;
   readonly now: () => number;
   /** Told of every read, where somebody wants to see them all. */
@@ -37,8 +40,9 @@ export class CacheStack {
   constructor(private readonly parts: CacheStackParts) {}
 
   /** A fresh value that this process holds, or undefined: no I/O, and nothing but the value is made. */
-  peek(name: string, { isFrozen }: ResolvedReadOptions): unknown {
+  peek(name: string, { isFrozen, tier }: ResolvedReadOptions): unknown {
     const { local, metrics, trace } = this.parts;
+    if (tier === 'l2') return undefined;
     const value = local.tier.read(name, isFrozen);
     if (value === undefined) return undefined;
     metrics.hits++;
@@ -57,6 +61,12 @@ export class CacheStack {
     const answer = context.wait(flight, () => new ReentrantLoadError(order.name)) as Promise<Outcome<T>>;
     const { copy } = await this.counted(order.name, answer);
     return running === undefined ? copy.value : this.shared(copy);
+  }
+
+  /** Has a fresh value that was just read computed anew, if its time is nearly over. */
+  refreshEarly<T>(order: ReadOrder<T>): void {
+    const ageing = this.parts.local.ageing(order.key);
+    if (ageing !== undefined && isDue(ageing, order.options)) this.parts.refresh.early(order);
   }
 
   /** What is there, fresh or not, without computing anything. @throws StoreUnavailableError, OutcomeUnknownError */
@@ -89,25 +99,45 @@ export class CacheStack {
     const look = await this.look(order);
     const { seen } = look;
     if (seen.kind === 'fresh') {
-      const { local } = this.parts;
-      const isCurrent = flight !== undefined && local.reads.get(order.key) === flight;
-      if (isCurrent) local.hold(order.key, seen.entry, seen.copy.value);
+      this.served(order, seen, flight);
       return hit(seen.copy);
+    }
+    if (seen.kind === 'stale' && acceptsStale(order.options) && this.parts.backoff.isPaused(order.key)) {
+      return { kind: 'hit', freshness: 'stale', copy: seen.copy };
     }
     const refreshed = this.parts.refresh.start(order, look, flight);
     if (seen.kind === 'missing' || !acceptsStale(order.options)) return refreshed;
     return this.orStale(refreshed, seen.copy, this.patience(order.options, seen.entry.freshUntilMs));
   }
 
+  /** What else a fresh value from the store is good for. */
+  private served<T>({ key, options, ...order }: ReadOrder<T>, seen: Fresh<T>, flight: Flight | undefined): void {
+    const { local, now, refresh } = this.parts;
+    const isCurrent = flight !== undefined && local.reads.get(key) === flight;
+    if (isCurrent && options.tier === 'both') local.hold(key, seen.entry, seen.copy.value);
+    if (seen.entry === undefined || options.earlyRefresh === undefined) return;
+    const { costMs, freshUntilMs } = seen.entry;
+    if (isDue({ costMs, remainingMs: freshUntilMs - now() }, options)) refresh.early({ ...order, key, options });
+  }
+
   /** A server that cannot be asked, or has not seen an invalidation yet, is a cache with nothing in it. */
-  private async look<T>({ key, stampNames }: ReadOrder<T>): Promise<Look<T>> {
-    if (this.parts.journal.covers(key)) return NOTHING;
+  private async look<T>({ key, stampNames, options }: ReadOrder<T>): Promise<Look<T>> {
+    const { journal, reader } = this.parts;
+    if (journal.covers(key)) return { seen: { kind: 'missing' }, versions: NO_VERSIONS };
+    if (options.tier === 'l1') return { seen: { kind: 'missing' }, versions: NO_VERSIONS };
     try {
-      return await this.parts.reader.look(key, stampNames);
+      return await accepted(await reader.look<T>(key, stampNames), options.schema);
     } catch (error) {
       this.forgive(error);
-      return NOTHING;
+      return this.fromMemory(key);
     }
+  }
+
+  /** What this process last knew, for those who would rather have a stale value than none. */
+  private fromMemory<T>(key: string): Look<T> {
+    const entry = this.parts.local.stale(key);
+    const seen: Seen<T> = entry === undefined ? { kind: 'missing' } : { kind: 'stale', entry, copy: copyOf<T>(entry) };
+    return { seen, versions: NO_VERSIONS, isAway: true };
   }
 
   /** The stale value when the refresh fails, or takes longer than the caller wants to wait. */
@@ -159,3 +189,11 @@ export class CacheStack {
 
 const anotherOf = <T>(seen: Seen<T>): Seen<T> =>
   seen.kind === 'missing' ? seen : { ...seen, copy: { ...seen.copy, value: seen.copy.again() } };
+
+/** A value that the caller's schema does not accept is none. */
+async function accepted<T>(look: Look<T>, schema: StandardSchema | undefined): Promise<Look<T>> {
+  const { seen } = look;
+  if (schema === undefined || seen.kind === 'missing' || (await isAccepted(schema, seen.copy.value))) return look;
+  const distrusted = seen.entry?.version ?? 'corrupt';
+  return { ...look, seen: { kind: 'missing', distrusted } };
+}

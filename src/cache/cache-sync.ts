@@ -43,6 +43,7 @@ export class CacheSync {
 
   async start(): Promise<void> {
     const { bus, channels } = this.parts;
+    this.parts.local.distrust();
     this.stopHearing = bus.onReconnect(() => this.distrust());
     this.ends = await Promise.all([
       bus.subscribe(channels.notice, (payload) => this.heed(payload)),
@@ -75,7 +76,6 @@ export class CacheSync {
 
   private distrust(): void {
     this.isTrusted = false;
-    this.parts.local.tier.trustFor(0);
     this.parts.local.distrust();
   }
 
@@ -84,7 +84,7 @@ export class CacheSync {
     const { local } = this.parts;
     if (!this.isTrusted) {
       this.logs.forget();
-      local.distrust();
+      local.trust();
     }
     this.isTrusted = true;
     this.lastBeatMs = performance.now();
@@ -98,7 +98,7 @@ export class CacheSync {
       if ('told' in notice) this.trust();
       return;
     }
-    if (!this.logs.accept(notice, performance.now())) this.parts.local.distrust();
+    if (!this.logs.accept(notice, performance.now())) this.parts.local.trust();
     this.forget(notice);
   }
 

@@ -36,6 +36,8 @@ export const epochStamp = (scope: string): string => `epoch:${scope}`;
 export class CacheTags {
   /** Grows whenever what is remembered may have become wrong: whoever compared versions before has to compare again. */
   moment = 0;
+  /** Whether this process hears of invalidations. */
+  private isTrusted = true;
   /** Until when a version is sure to be remembered, as far as this process has seen to it. */
   private readonly remembered = new BoundedMap<Remembered>(MAX_REMEMBERED);
 
@@ -81,7 +83,12 @@ export class CacheTags {
     return versions;
   }
 
-  /** Whether these are the versions that this process last saw. */
+  /** Whether these are the current versions, as far as this process can be sure of it. */
+  areCurrent(stamps: Stamps): boolean {
+    return this.isTrusted && this.areLastSeen(stamps);
+  }
+
+  /** Whether these are the versions that this process last saw, however long ago. */
   areLastSeen(stamps: Stamps): boolean {
     return stamps.every(([name, version]) => this.remembered.get(name)?.version === version);
   }
@@ -92,9 +99,17 @@ export class CacheTags {
     this.moment++;
   }
 
-  /** Invalidations may have been missed. */
-  forgetAll(): void {
+  /** Invalidations may be missed from now on. */
+  distrust(): void {
+    if (!this.isTrusted) return;
+    this.isTrusted = false;
+    this.moment++;
+  }
+
+  /** They are heard of again: what was seen before is not worth anything. */
+  trust(): void {
     this.remembered.clear();
+    this.isTrusted = true;
     this.moment++;
   }
 

@@ -12,6 +12,7 @@ import type { RateLimitService } from '../rate-limit/rate-limit.service.ts';
 import type { RedisClient, RedisConnection } from '../redis/redis.connection.ts';
 import { BatchLoader, chunksOf, warmUp, type Loaded, type WarmEntry, type WarmReport } from './cache-batch.ts';
 import type { CacheEngine } from './cache-engine.ts';
+import type { ReadOrder } from './cache-read.ts';
 import type { Factory } from './cache-factory.ts';
 import type { CacheMetricsSnapshot } from './cache-metrics.ts';
 import type { CacheStats, CacheStatsReader, LocalStats } from './cache-stats.ts';
@@ -19,6 +20,7 @@ import { epochStamp, tagStamp } from './cache-tags.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
 import {
   checkedTags,
+  isAccepted,
   type GetOrSetOptions,
   type ReadOptionsResolver,
   type ResolvedReadOptions,
@@ -110,8 +112,9 @@ export class CacheService {
   async getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
     const options = this.#parts.read.forRead(ttl);
     const held = this.#peek(key, options);
-    if (held !== undefined) return held as T;
+    if (held !== undefined && options.earlyRefresh === undefined && options.schema === undefined) return held as T;
     const order = this.#order(key, options, factory);
+    if (held !== undefined && (await this.#isServed(held, order))) return held as T;
     return this.#isCached(order.key)
       ? this.#parts.engine.stack.getOrSet(order)
       : this.#parts.engine.stack.bypass(order);
@@ -369,7 +372,7 @@ export class CacheService {
     return tags.length === 0 ? this.#scope.epochs : [...this.#scope.epochs, ...tags.map(tagStamp)];
   }
 
-  #order<T>(key: string, options: ResolvedReadOptions, factory: Factory<T>) {
+  #order<T>(key: string, options: ResolvedReadOptions, factory: Factory<T>): ReadOrder<T> {
     return { key: this.#full(key), name: key, stampNames: this.#stampNames(options), options, factory };
   }
 
@@ -379,6 +382,14 @@ export class CacheService {
     if (!enabled || rolloutPercent < 100 || typeof key !== 'string') return undefined;
     const { prefix } = this.#scope;
     return this.#parts.engine.stack.peek(prefix === '' ? key : prefix + key, options);
+  }
+
+  /** The rarer wishes of a hit in memory. */
+  async #isServed<T>(held: unknown, order: ReadOrder<T>): Promise<boolean> {
+    const { schema, earlyRefresh } = order.options;
+    if (schema !== undefined && !(await isAccepted(schema, held))) return false;
+    if (earlyRefresh !== undefined) this.#parts.engine.stack.refreshEarly(order);
+    return true;
   }
 
   /** The feature flag and the gradual roll-out: which keys `getOrSet` keeps. */

@@ -19,6 +19,8 @@ export interface GetOrSetOptions<T = unknown> {
   readonly softTimeout?: Duration;
   /** After this the call fails with `FactoryTimeoutError`, or answers stale in grace; `context.signal` aborts. */
   readonly hardTimeout?: Duration;
+  /** Refreshes in the background once this share of the TTL has passed, 0 to 1; ever more likely towards its end. */
+  readonly earlyRefresh?: number;
   /** Share of the TTL taken off at random, 0 to 1. @default 0.1 */
   readonly jitter?: number;
   /** Labels to invalidate the entry by. A function gets the value; static tags are cheaper. */
@@ -32,6 +34,22 @@ export interface GetOrSetOptions<T = unknown> {
    * @default 'copy'
    */
   readonly read?: 'copy' | 'frozen';
+  /** Where the value is kept: in memory and on the server, or in one of them only. @default 'both' */
+  readonly tier?: Tier;
+  /** A stored value that it does not accept is a miss: a Standard Schema, such as one of zod or valibot. */
+  readonly schema?: StandardSchema;
+}
+
+export type Tier = 'both' | 'l1' | 'l2';
+
+/** What we need of a Standard Schema (https://standardschema.dev). Only whether a value is accepted counts. */
+export interface StandardSchema {
+  readonly '~standard': {
+    readonly validate: (value: unknown) => SchemaVerdict | Promise<SchemaVerdict>;
+  };
+}
+interface SchemaVerdict {
+  readonly issues?: readonly unknown[] | undefined;
 }
 
 /** How one value is written. */
@@ -51,6 +69,9 @@ export interface ResolvedReadOptions {
   readonly cacheNull: boolean;
   readonly coalesce: Coalescing;
   readonly isFrozen: boolean;
+  readonly earlyRefresh: number | undefined;
+  readonly tier: Tier;
+  readonly schema: StandardSchema | undefined;
 }
 
 const MAX_TAGS = 64;
@@ -71,6 +92,12 @@ const tagListOrFunction = rule(`${tagList.allowed}, or a function`, (tags) =>
   typeof tags === 'function' ? (tags as TagsOf) : tagList.read(tags),
 );
 
+const isSchema = (value: unknown): value is StandardSchema =>
+  typeof value === 'object' &&
+  value !== null &&
+  '~standard' in value &&
+  typeof (value as StandardSchema)['~standard'].validate === 'function';
+
 /** What `set` allows beside `tags`. */
 export const SET_RULES = { ttl: span, grace: span } satisfies RulesOf<Omit<SetOptions, 'tags'>>;
 
@@ -83,7 +110,10 @@ export const GET_OR_SET_RULES = {
   jitter: number(0, 1),
   cacheNull: flag,
   coalesce: oneOf<Coalescing>('cluster', 'process', 'off'),
+  earlyRefresh: number(0, 1),
   read: oneOf('copy', 'frozen'),
+  tier: oneOf<Tier>('both', 'l1', 'l2'),
+  schema: rule('a Standard Schema', (value) => (isSchema(value) ? value : undefined)),
 } satisfies RulesOf<Omit<GetOrSetOptions, 'tags'>>;
 
 /** A TTL or options of one call, as the caller gave them. */
@@ -152,6 +182,9 @@ export class ReadOptionsResolver {
       cacheNull: read.cacheNull ?? defaults.cacheNull,
       coalesce: read.coalesce ?? defaults.coalesce,
       isFrozen: read.read === 'frozen',
+      earlyRefresh: read.earlyRefresh,
+      tier: read.tier ?? 'both',
+      schema: read.schema,
     };
   }
 }
@@ -181,6 +214,9 @@ interface Read {
   readonly cacheNull?: boolean;
   readonly coalesce?: Coalescing;
   readonly read?: 'copy' | 'frozen';
+  readonly earlyRefresh?: number;
+  readonly tier?: Tier;
+  readonly schema?: StandardSchema;
   readonly tags?: readonly string[] | TagsOf;
 }
 
@@ -189,4 +225,9 @@ export function checkedTags(tags: readonly string[]): readonly string[] {
   const checked = tagList.read(tags);
   if (checked !== undefined) return checked;
   throw new InvalidOptionsError('Wrong cache tags', [`tags: must be ${tagList.allowed}`]);
+}
+
+export async function isAccepted(schema: StandardSchema, value: unknown): Promise<boolean> {
+  const { issues } = await schema['~standard'].validate(value);
+  return issues === undefined;
 }

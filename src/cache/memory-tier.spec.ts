@@ -81,7 +81,7 @@ describe('MemoryTier', () => {
     put('b', 1, 60_000, [['tag:b', versions.get('tag:b') ?? '']]);
     tags.forget(['tag:a']);
     expect([tier.read('a', false), tier.read('b', false)]).toEqual([undefined, 1]);
-    tags.forgetAll();
+    tags.distrust();
     expect(tier.read('b', false)).toBeUndefined();
   });
 

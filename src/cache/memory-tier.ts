@@ -4,6 +4,7 @@ import { decode, unpack, type Unpacked } from '../common/codec.ts';
 import { deepFreeze } from '../common/deep-freeze.ts';
 import type { CacheEntry, Stamps } from './cache-entry.ts';
 import type { CacheTags } from './cache-tags.ts';
+import type { Ageing } from './early-refresh.ts';
 
 export interface MemoryTierOptions extends MapLimits {
   /** How long an entry is served before the server is asked again. */
@@ -12,6 +13,9 @@ export interface MemoryTierOptions extends MapLimits {
 
 interface Held extends Unpacked {
   readonly stamps: Stamps;
+  readonly costMs: number;
+  readonly freshUntilMs: number;
+  readonly keptUntilMs: number;
   readonly servedUntilMs: number;
   /** Made while the server was away: nobody else's invalidation can have reached it. */
   readonly isAlone: boolean;
@@ -63,12 +67,24 @@ export class MemoryTier {
     return isFrozen ? (held.frozen ??= deepFreeze(copyOf(held))) : copyOf(held);
   }
 
+  /** The entry of a key while it is kept, unless it is known to be invalidated; whether it is fresh or served or not. */
+  stale(key: string): CacheEntry | undefined {
+    const held = this.held.peek(key);
+    if (held === undefined || held.isAlone || held.keptUntilMs <= this.clock.now()) return undefined;
+    return this.tags.areLastSeen(held.stamps) ? { ...held, version: '' } : undefined;
+  }
+
+  /** How long the entry of a key is still fresh; undefined when there is none. */
+  ageing(key: string): Ageing | undefined {
+    const held = this.held.peek(key);
+    return held && { remainingMs: held.freshUntilMs - this.clock.now(), costMs: held.costMs };
+  }
+
   /** Keeps what the store was found to hold, or what was stored. */
   put(key: string, entry: CacheEntry, value: unknown): void {
     if (this.isAlone || this.options.maxEntries === 0) return;
     // The store's clock may differ from this process's: what counts is how long the entry still lives.
-    const freshMs = Math.min(entry.freshUntilMs - this.storeNow(), this.options.ttlMs);
-    this.keep(key, entry, value, freshMs);
+    this.keep(key, entry, value, entry.freshUntilMs - this.storeNow());
   }
 
   /** Keeps a value that was made without the server, for this process only. */
@@ -99,7 +115,7 @@ export class MemoryTier {
   goAlone(): void {
     this.isAlone = true;
     this.trustedUntilMs = Number.POSITIVE_INFINITY;
-    this.tags.forgetAll();
+    this.tags.distrust();
   }
 
   /** The server is back: nothing that was made without it is served any more. */
@@ -110,12 +126,17 @@ export class MemoryTier {
     this.clear();
   }
 
-  private keep(key: string, { codec, payload, stamps }: CacheEntry, value: unknown, ttlMs: number): void {
+  private keep(key: string, entry: CacheEntry, value: unknown, freshMs: number): void {
+    const now = this.clock.now();
+    const { codec, payload, stamps, costMs, freshUntilMs, keptUntilMs } = entry;
     const unpacked = unpack(codec, payload);
     const held: Held = {
       ...unpacked,
       stamps,
-      servedUntilMs: this.clock.now() + ttlMs,
+      costMs,
+      freshUntilMs: now + freshMs,
+      keptUntilMs: now + freshMs + keptUntilMs - freshUntilMs,
+      servedUntilMs: now + Math.min(freshMs, this.isAlone ? freshMs : this.options.ttlMs),
       isAlone: this.isAlone,
       primitive: value === null || typeof value !== 'object' ? value : undefined,
       frozen: undefined,
@@ -126,7 +147,7 @@ export class MemoryTier {
   }
 
   private isStillValid(held: Held): boolean {
-    if (held.isAlone || this.isAlone || !this.tags.areLastSeen(held.stamps)) return false;
+    if (held.isAlone || this.isAlone || !this.tags.areCurrent(held.stamps)) return false;
     held.checkedAt = this.tags.moment;
     return true;
   }

@@ -531,6 +531,67 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
       });
     });
 
+    describe('refreshes', () => {
+      it('leaves a source that fails alone for a while, and serves stale meanwhile', async () => {
+        const options = { ttl: '40ms', grace: '60s', jitter: 0 } as const;
+        await cache.getOrSet(key, options, () => 'stale');
+        await sleep(70);
+        let runs = 0;
+        const fails = () => {
+          runs++;
+          return Promise.reject(new Error('down'));
+        };
+        for (let i = 0; i < 5; i++) expect(await cache.getOrSet(key, options, fails)).toBe('stale');
+        expect(runs).toBe(1);
+      });
+
+      it('refreshes in the background before the end, once, and not before the given share of the TTL', async () => {
+        const options = { ttl: '3s', earlyRefresh: 0.2, jitter: 0 } as const;
+        let runs = 0;
+        const read = () => cache.getOrSet(key, options, () => `run ${++runs}`);
+        await read();
+        for (let i = 0; i < 20; i++) await read();
+        expect(runs).toBe(1);
+        await eventually(async () => (await read()) === 'run 2', { withinMs: 2_950, everyMs: 5 });
+        expect(await cache.ttl(key)).toBeGreaterThanOrEqual(2);
+        expect(cache.getMetrics().misses).toBe(1);
+      });
+
+      it('takes a stored value that its schema does not accept for none', async () => {
+        const schema = {
+          '~standard': { validate: (value: unknown) => (typeof value === 'number' ? {} : { issues: ['a number'] }) },
+        };
+        await cache.set(key, 'text');
+        await cache.get(key);
+        expect(await cache.getOrSet(key, { schema }, () => 5)).toBe(5);
+        expect(await cache.getOrSet(key, { schema }, () => 6)).toBe(5);
+        expect(await cache.get(key)).toBe(5);
+      });
+
+      it('keeps a value in the tier that was asked for', async () => {
+        const [here, there] = [`${key}:l1`, `${key}:l2`];
+        const other = await openCacheApp(setup.options);
+        await eventually(async () => (await cache.getOrSet(here, { tier: 'l1' }, () => 1)) === 1);
+        await eventually(async () => (await cache.getOrSet(here, { tier: 'l1' }, () => Math.random())) === 1);
+        expect(await cache.getOrSet(there, { tier: 'l2' }, () => 2)).toBe(2);
+        expect(await other.cache.get(here)).toBeUndefined();
+        expect(await other.cache.get(there)).toBe(setup.options.redis === false ? undefined : 2);
+        await cache.del(here);
+        expect(await cache.getOrSet(here, { tier: 'l1' }, () => 'again')).toBe('again');
+        await other.close();
+      });
+
+      it('hands out one frozen object to all who want it', async () => {
+        const read = () => cache.getOrSet(key, { read: 'frozen' }, () => ({ list: [1] }));
+        await read();
+        await eventually(async () => {
+          const [first, second] = [await read(), await read()];
+          expect(first).toBe(second);
+          expect(Object.isFrozen(first.list)).toBe(true);
+        });
+      });
+    });
+
     describe('many keys', () => {
       it('reads and writes many keys in order', async () => {
         const keys = Array.from({ length: 250 }, (_, index) => `${key}:${index}`);

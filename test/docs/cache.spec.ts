@@ -19,6 +19,9 @@ const OPTIONS: Readonly<Record<keyof GetOrSetOptions, true>> = {
   cacheNull: true,
   coalesce: true,
   read: true,
+  earlyRefresh: true,
+  tier: true,
+  schema: true,
 };
 const SET_OPTIONS: Readonly<Record<keyof SetOptions, true>> = { ttl: true, grace: true, tags: true };
 

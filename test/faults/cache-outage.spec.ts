@@ -208,10 +208,23 @@ describe('the cache without its server', () => {
   it('serves stale values in grace while source and server are both away', async () => {
     const app = await openCut();
     const options = { ttl: '60s', grace: '60s' } as const;
+    const tagged = { ...options, tags: ['t'] } as const;
     await app.cache.getOrSet('k', options, () => 'kept');
+    await app.cache.getOrSet('deleted', options, () => 'wrong');
+    await app.cache.getOrSet('tagged', tagged, () => 'wrong');
+    await eventually(async () => {
+      await app.cache.getMany(['k', 'deleted', 'tagged']);
+      return (await app.cache.getStats()).tiers.l1.entries === 3;
+    });
     await cut(app);
-    await heal(app);
-    expect(await app.cache.getOrSet('k', options, () => 'not called')).toBe('kept');
+    const fails = () => Promise.reject(new Error('the source is away too'));
+    expect(await app.cache.getOrSet('k', options, fails)).toBe('kept');
+    expect(await app.cache.getOrSet('k', options, () => 'fresh')).toBe('kept');
+    await app.cache.del('deleted');
+    await app.cache.delByTag('t');
+    await expect(app.cache.getOrSet('deleted', options, fails)).rejects.toThrow('away too');
+    await expect(app.cache.getOrSet('tagged', tagged, fails)).rejects.toThrow('away too');
+    await expect(app.cache.getOrSet('k', '60s', fails)).rejects.toThrow('away too');
   });
 });
 
