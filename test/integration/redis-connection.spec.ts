@@ -19,7 +19,8 @@ const connections = new Connections();
 const cleanUps: (() => Promise<unknown>)[] = [connections.close];
 
 afterEach(async () => {
-  for (const cleanUp of [...cleanUps]) await cleanUp();
+  // All at once: a connection that cannot be closed must not leave servers running.
+  await Promise.all(cleanUps.map((cleanUp) => cleanUp()));
   cleanUps.length = 1;
 });
 
