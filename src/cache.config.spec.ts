@@ -90,4 +90,11 @@ describe('cacheEnvironment', () => {
       /VALKEY_PORT: must be.*\n.*CACHE_TTL: must be/,
     );
   });
+
+  it('answers in the form of @nestjs/config 4, too', () => {
+    const right = { CACHE_TTL: '60', OTHER: 'variables' };
+    expect(cacheEnvironment.validate(right)).toEqual({ value: right });
+    const { error } = cacheEnvironment.validate({ CACHE_TTL: 'soon', VALKEY_PORT: '0' });
+    expect(error?.message).toMatch(/VALKEY_PORT: must be.*\n.*CACHE_TTL: must be/);
+  });
 });

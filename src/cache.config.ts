@@ -21,6 +21,11 @@ export const cacheConfig = registerAs('cache', (): CacheModuleOptions => options
  */
 export const cacheEnvironment = {
   '~standard': { version: 1 as const, vendor: 'nestjs-keep', validate: validateEnvironment },
+  /** What @nestjs/config 4 calls instead, which knows no Standard Schema. */
+  validate(environment: unknown): { readonly value?: unknown; readonly error?: Error } {
+    const { value, issues } = validateEnvironment(environment);
+    return issues === undefined ? { value } : { error: new Error(issues.map(({ message }) => message).join('\n')) };
+  },
 };
 
 function optionsIn(environment: Environment): CacheModuleOptions {
@@ -37,7 +42,12 @@ function optionsIn(environment: Environment): CacheModuleOptions {
 const acceptedBy = (rules: object, options: object): OptionTree =>
   Object.fromEntries(Object.entries(options).filter(([option]) => Object.hasOwn(rules, option)));
 
-function validateEnvironment(environment: unknown) {
+interface Verdict {
+  readonly value?: unknown;
+  readonly issues?: readonly { readonly message: string }[];
+}
+
+function validateEnvironment(environment: unknown): Verdict {
   try {
     resolveModuleOptions({}, environment as Environment);
     return { value: environment };
