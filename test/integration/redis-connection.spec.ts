@@ -16,12 +16,11 @@ import { startStandalone, type TestServers } from '../support/servers.ts';
 const BOOT_BUDGET_MS = 300;
 
 const connections = new Connections();
-const cleanUps: (() => Promise<unknown>)[] = [connections.close];
+const cleanUps: (() => unknown)[] = [];
 
 afterEach(async () => {
   // All at once: a connection that cannot be closed must not leave servers running.
-  await Promise.all(cleanUps.map((cleanUp) => cleanUp()));
-  cleanUps.length = 1;
+  await Promise.all([connections.close, ...cleanUps.splice(0)].map((cleanUp) => cleanUp()));
 });
 
 async function start(args?: readonly string[]): Promise<TestServers> {
@@ -249,7 +248,7 @@ describe('a lent client', () => {
   it('is used as it is and is not closed', async () => {
     const servers = await start();
     const client = new Redis(servers.port, '127.0.0.1');
-    cleanUps.push(() => client.quit());
+    cleanUps.push(() => client.disconnect());
     const listeners = () => ['ready', 'close', 'error', 'end'].map((event) => client.listenerCount(event));
     const before = listeners();
     const connection = await connections.open({ kind: 'instance', client });
@@ -270,7 +269,7 @@ describe('closing', () => {
       execArgv: ['--import', '@swc-node/register/esm-register'],
       env: { ...process.env, SWC_NODE_PROJECT: join(__dirname, '../../tsconfig.json') },
     });
-    cleanUps.push(() => Promise.resolve(child.kill('SIGKILL')));
+    cleanUps.push(() => child.kill('SIGKILL'));
     const messages: { closedInMs: number }[] = [];
     child.on('message', (message) => messages.push(message as { closedInMs: number }));
     const [code] = (await once(child, 'exit', { signal: AbortSignal.timeout(15_000) })) as [number];
