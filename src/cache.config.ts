@@ -42,12 +42,7 @@ function optionsIn(environment: Environment): CacheModuleOptions {
 const acceptedBy = (rules: object, options: object): OptionTree =>
   Object.fromEntries(Object.entries(options).filter(([option]) => Object.hasOwn(rules, option)));
 
-interface Verdict {
-  readonly value?: unknown;
-  readonly issues?: readonly { readonly message: string }[];
-}
-
-function validateEnvironment(environment: unknown): Verdict {
+function validateEnvironment(environment: unknown) {
   try {
     resolveModuleOptions({}, environment as Environment);
     return { value: environment };
