@@ -130,8 +130,11 @@ export class MemoryTier {
     const now = this.clock.now();
     const { codec, payload, stamps, costMs, freshUntilMs, keptUntilMs } = entry;
     const unpacked = unpack(codec, payload);
+    // Field by field: what is spread may get a shape of its own, and a hit that meets many shapes takes five times as long.
     const held: Held = {
-      ...unpacked,
+      codec: unpacked.codec,
+      payload: unpacked.payload,
+      isPlainJson: unpacked.isPlainJson,
       stamps,
       costMs,
       freshUntilMs: now + freshMs,
