@@ -27,6 +27,8 @@ import type { ResolvedRedisOptions } from './redis/redis.options.ts';
 /** Where each capability keeps its data: one server, or this process. */
 export interface Backend {
   readonly cache: CacheStore;
+  /** The same through the door for recovery; undefined in memory mode. */
+  readonly recoveryCache: CacheStore | undefined;
   /** Bounds of the memory tier in front of the cache store. */
   readonly tier: MemoryTierOptions;
   readonly collections: CollectionsStore;
@@ -66,6 +68,7 @@ function openMemory({ options, waiters }: BackendOptions): Backend {
   keyspace.startSweeping();
   return {
     cache: new MemoryCacheStore(keyspace, systemClock, (key) => waiters.wake(key)),
+    recoveryCache: undefined,
     tier,
     collections: new MemoryCollectionsStore(keyspace),
     locks: new MemoryLockStore(),
@@ -86,6 +89,7 @@ async function openServer(redis: ResolvedRedisOptions, { options, channels }: Ba
   const bus = new RedisMessageBus(connection);
   return {
     cache: new RedisCacheStore(connection, channels),
+    recoveryCache: new RedisCacheStore(connection.duringRecovery, channels),
     tier: options.cache.l1,
     collections: new RedisCollectionsStore(connection),
     locks: new RedisLockStore(connection),

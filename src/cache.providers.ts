@@ -54,8 +54,9 @@ export const providers: Provider[] = [
     provide: CacheEngine,
     inject: [BACKEND, CacheWaiters, KeySpace, OPTIONS],
     useFactory: (backend: Backend, waiters: CacheWaiters, keys: KeySpace, options: ResolvedModuleOptions) => {
-      const { cache: store, tier } = backend;
-      const engine = new CacheEngine({ store, tier, waiters, keys, options: options.cache, trace: traceOf(options) });
+      const { cache: store, recoveryCache: recoveryStore, tier } = backend;
+      const trace = traceOf(options);
+      const engine = new CacheEngine({ store, recoveryStore, tier, waiters, keys, options: options.cache, trace });
       joinServer(engine, backend);
       return engine;
     },
@@ -170,6 +171,6 @@ function joinServer({ local, outage }: CacheEngine, { connection }: Backend): vo
   if (!connection.isAvailable) outage.begin();
   connection.onStateChange(({ to }) => {
     if (to === 'degraded') outage.begin();
-    else if (to === 'healthy') outage.end({ hasLostData: false }).catch(() => outage.begin());
   });
+  connection.onRecovering(({ runIdChanged }) => outage.end({ hasLostData: runIdChanged }));
 }

@@ -21,6 +21,8 @@ import { MemoryTier, type MemoryTierOptions } from './memory-tier.ts';
 
 export interface CacheEngineParts {
   readonly store: CacheStore;
+  /** The same store for what has to be done before it is trusted again. @default store */
+  readonly recoveryStore?: CacheStore | undefined;
   /** Bounds of the memory tier in front of the store. */
   readonly tier: MemoryTierOptions;
   /** Woken by the store, or by what other processes say. */
@@ -44,7 +46,16 @@ export class CacheEngine {
   readonly stack: CacheStack;
   readonly writer: CacheWriter;
 
-  constructor({ store, tier, waiters, keys, options, trace, clock = systemClock }: CacheEngineParts) {
+  constructor({
+    store,
+    recoveryStore = store,
+    tier,
+    waiters,
+    keys,
+    options,
+    trace,
+    clock = systemClock,
+  }: CacheEngineParts) {
     const { metrics, journal, notices } = this;
     const now = (): number => store.now();
     const { maxValueBytes: maxBytes, compressAboveBytes, maxLatencyMs } = options;
@@ -53,7 +64,7 @@ export class CacheEngine {
     const local = new CacheLocal(new MemoryTier(tier, tags, new TurnClock(clock), now), tags, keys);
     const leases = new CacheLeases(store, waiters);
     const reader = new CacheReader(store, tags, metrics, journal, maxLatencyMs);
-    const recovery = new CacheRecovery({ store, tags, journal, notices });
+    const recovery = new CacheRecovery({ store, recoveryStore, tags, journal, notices });
     this.store = store;
     this.local = local;
     this.reader = reader;

@@ -22,9 +22,14 @@ export class CacheOutage {
    * then it is trusted again.
    * @throws StoreUnavailableError, OutcomeUnknownError: the outage goes on
    */
-  async end({ hasLostData }: { hasLostData: boolean }): Promise<void> {
+  async end({ hasLostData }: { readonly hasLostData: boolean }): Promise<void> {
     this.local.rejoin();
-    await this.recovery.replay({ everything: hasLostData });
-    this.degradedSince = null;
+    try {
+      await this.recovery.recover({ everything: hasLostData });
+      this.degradedSince = null;
+    } catch (error) {
+      this.begin();
+      throw error;
+    }
   }
 }

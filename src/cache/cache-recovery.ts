@@ -10,6 +10,8 @@ const CHUNK = 500;
 
 export interface CacheRecoveryParts {
   readonly store: CacheStore;
+  /** The same store through a door that is open before the server is trusted again. */
+  readonly recoveryStore: CacheStore;
   readonly tags: CacheTags;
   readonly journal: CacheJournal;
   readonly notices: Notices;
@@ -28,12 +30,13 @@ export class CacheRecovery {
   }
 
   /**
-   * Replays the journal. With `everything`, because the server may have lost data, the whole cache is invalidated first.
+   * Replays the journal before the server is trusted again; with `everything`, because it may have lost data, the whole
+   * cache is invalidated first.
    * @throws StoreUnavailableError, OutcomeUnknownError: what was not done stays in the journal
    */
-  replay({ everything = false }: { everything?: boolean } = {}): Promise<void> {
-    this.running ??= this.replayAll(everything).finally(() => (this.running = undefined));
-    return this.running;
+  async recover({ everything }: { readonly everything: boolean }): Promise<void> {
+    await this.running?.catch(() => undefined);
+    await this.replay(this.parts.recoveryStore, everything);
   }
 
   stop(): void {
@@ -43,27 +46,29 @@ export class CacheRecovery {
 
   private async retry(): Promise<void> {
     this.timer = undefined;
-    const { journal } = this.parts;
+    const { journal, store } = this.parts;
     try {
-      if (journal.size > 0) await this.replay();
+      if (journal.size > 0) await (this.running = this.replay(store, false));
     } catch (error) {
       if (!isStoreFailure(error)) throw error;
+    } finally {
+      this.running = undefined;
     }
     if (journal.size > 0) this.wakeUp();
   }
 
-  private async replayAll(everything: boolean): Promise<void> {
+  private async replay(store: CacheStore, everything: boolean): Promise<void> {
     const { journal } = this.parts;
     const entries = journal.snapshot();
-    if (everything || entries.isOverflown) await this.bump([epochStamp('')], 'delete');
-    await this.replayEntries(entries);
+    if (everything || entries.isOverflown) await this.bump(store, [epochStamp('')], 'delete');
+    await this.replayEntries(store, entries);
     journal.settle(entries);
   }
 
-  private async replayEntries({ keys, patterns, stamps }: JournalEntries): Promise<void> {
-    const { store, notices } = this.parts;
+  private async replayEntries(store: CacheStore, { keys, patterns, stamps }: JournalEntries): Promise<void> {
+    const { notices } = this.parts;
     for (const mode of ['delete', 'expire'] as const) {
-      await this.bump([...stamps].flatMap(([name, wanted]) => (wanted === mode ? [name] : [])), mode); // prettier-ignore
+      await this.bump(store, [...stamps].flatMap(([name, wanted]) => (wanted === mode ? [name] : [])), mode); // prettier-ignore
     }
     for (let at = 0; at < keys.length; at += CHUNK) {
       const chunk = keys.slice(at, at + CHUNK);
@@ -74,11 +79,11 @@ export class CacheRecovery {
     }
   }
 
-  private async bump(names: readonly string[], mode: 'delete' | 'expire'): Promise<void> {
+  private async bump(store: CacheStore, names: readonly string[], mode: 'delete' | 'expire'): Promise<void> {
     const { tags, notices } = this.parts;
     for (let at = 0; at < names.length; at += CHUNK) {
       const chunk = names.slice(at, at + CHUNK);
-      await notices.send({ stamps: chunk }, (notice) => tags.bump(chunk, mode, notice));
+      await notices.send({ stamps: chunk }, (notice) => tags.bump(chunk, mode, notice, store));
     }
   }
 }

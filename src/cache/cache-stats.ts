@@ -64,8 +64,8 @@ export class CacheStatsReader {
   }
 
   private mode(): LocalStats['mode'] {
-    const { connection, engine } = this.parts;
+    const { connection } = this.parts;
     if (connection === undefined) return 'memory';
-    return engine.outage.degradedSince === null ? 'server' : 'degraded';
+    return connection.state === 'healthy' ? 'server' : connection.state;
   }
 }

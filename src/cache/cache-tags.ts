@@ -113,12 +113,10 @@ export class CacheTags {
     this.moment++;
   }
 
-  async bump(names: readonly string[], mode: 'delete' | 'expire', notice: Notice): Promise<void> {
-    await this.store.bump(
-      names.map((name) => this.keyOf(name)),
-      mode,
-      notice,
-    );
+  /** @param through the store to tell, where it is not the usual one */
+  async bump(names: readonly string[], mode: 'delete' | 'expire', notice: Notice, through = this.store): Promise<void> {
+    const keys = names.map((name) => this.keyOf(name));
+    await through.bump(keys, mode, notice);
   }
 
   /** What `entry` is worth, given the versions of everything it carries. */

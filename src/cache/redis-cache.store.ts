@@ -1,5 +1,5 @@
 import { isWrongTypeError } from '../common/errors.ts';
-import type { RedisConnection } from '../redis/redis.connection.ts';
+import type { RedisDoor } from '../redis/availability.types.ts';
 import { ABANDON, ACQUIRE, BUMP, CAPTURE, DESCRIBE, EXPIRE, FILL, REMOVE, RENEW, WRITE } from './cache.lua.ts';
 import { ABSENT, decodeEntry, encodeBody, type EntryDraft, type Found } from './cache-entry.ts';
 import type { Acquisition, CacheStore, KeyDescription, LeaseRequest, Notice } from './cache-store.interface.ts';
@@ -16,7 +16,7 @@ const REMEMBER_MS = 24 * 3_600_000;
 /** Entries on a Redis or Valkey server; the layout is in cache-entry.ts, the scripts are in cache.lua.ts. */
 export class RedisCacheStore implements CacheStore {
   constructor(
-    private readonly connection: RedisConnection,
+    private readonly connection: RedisDoor,
     private readonly channels: CacheChannels,
   ) {}
 

@@ -196,6 +196,33 @@ describe('the cache without its server', () => {
     await eventually(async () => expect(new Set(await b.cache.getMany(keys))).toEqual(new Set([undefined])));
   });
 
+  it('serves nothing from memory after the server was restarted without its data (F15)', async () => {
+    const [a, b] = await Promise.all([open(server.url), open(server.url)]);
+    await a.cache.set('k', 'old');
+    await eventually(async () => {
+      await b.cache.get('k');
+      return (await b.cache.getStats()).tiers.l1.entries === 1;
+    });
+    await server.restart();
+    await eventually(async () => (await modeOf(a)) === 'server' && (await modeOf(b)) === 'server', {
+      withinMs: HEALTHY_WITHIN_MS,
+    });
+    expect(await b.cache.get('k')).toBeUndefined();
+    await a.cache.set('k', 'new');
+    await eventually(async () => (await b.cache.get('k')) === 'new');
+  });
+
+  it('starts without a server, and uses it once it appears (F13)', async () => {
+    await server.kill();
+    const app = await open(server.url);
+    expect(await modeOf(app)).toBe('degraded');
+    expect(await app.cache.getOrSet('k', 60, () => 'factory')).toBe('factory');
+    await server.restart();
+    await eventually(async () => (await modeOf(app)) === 'server', { withinMs: HEALTHY_WITHIN_MS });
+    await app.cache.set('k', 'stored');
+    expect(await raw.exists('app:v1:k')).toBe(1);
+  });
+
   it('stays within its bounds of memory when it is flooded', async () => {
     const app = await openCut({ cache: { l1: { maxEntries: 1_000, maxBytes: '1mb' } } });
     await cut(app);
