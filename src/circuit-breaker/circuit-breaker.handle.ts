@@ -88,9 +88,9 @@ export class CircuitBreaker<A extends unknown[] = unknown[], R = unknown> {
     return this;
   }
 
-  /** Events come from all handles of the name. */
+  /** Events come from all handles of the name. A listener that throws disturbs neither calls nor other listeners. */
   on(event: CircuitEvent, listener: Listener): this {
-    this.circuit.machine.events.on(event, listener as (...details: unknown[]) => void);
+    this.circuit.machine.events.on(event, guarded(listener));
     return this;
   }
 
@@ -114,4 +114,16 @@ export class CircuitBreaker<A extends unknown[] = unknown[], R = unknown> {
     this.circuit.countFallback(result, error);
     return result;
   }
+}
+
+/** `listener` is where `off` looks for the original. */
+function guarded(listener: Listener) {
+  const call = (...details: unknown[]) => {
+    try {
+      listener(...(details as never[]));
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error));
+    }
+  };
+  return Object.assign(call, { listener });
 }

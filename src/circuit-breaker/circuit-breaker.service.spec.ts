@@ -354,6 +354,17 @@ describe('handles', () => {
     ]);
   });
 
+  it('are not disturbed by a listener that throws', async () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockReturnValue();
+    const handle = service.create(succeed, config()).on('success', () => {
+      throw new Error('broken listener');
+    });
+    await expect(handle.fire()).resolves.toBe('fine');
+    expect(handle.stats).toMatchObject({ successes: 1, failures: 0 });
+    expect(warn).toHaveBeenCalledWith(new Error('broken listener'));
+    warn.mockRestore();
+  });
+
   it('stop telling a listener that is taken off', async () => {
     const listener = jest.fn();
     const handle = service.create(succeed, config()).on('success', listener).off('success', listener);
@@ -484,6 +495,18 @@ describe('operating circuits', () => {
     expect(handle.state).toBe('ISOLATED');
     expect(service.close('payments')).toBe(true);
     await expect(handle.fire()).resolves.toBe('fine');
+  });
+
+  it('closes an isolated one, whatever ended while it was isolated', async () => {
+    const answer = pending<string>();
+    const late = service.execute('payments', () => answer.promise, { resetTimeout: RESET_MS });
+    service.isolate('payments');
+    await pass(RESET_MS);
+    answer.resolve('late');
+    await late;
+    expect(service.get('payments')?.state).toBe('ISOLATED');
+    service.close('payments');
+    expect(service.get('payments')?.state).toBe('CLOSED');
   });
 
   it('isolates an open one, and closes it', async () => {

@@ -73,15 +73,26 @@ export class CircuitBreakerService implements OnApplicationShutdown {
     const { circuit } = this.#entryOf({ ...config, name });
     const { errorFilter } = config;
     const controller = new AbortController();
-    const onTimeout = (error: Error) => controller.abort(error);
+    const late = (error: Error) => {
+      controller.abort(error);
+      return error;
+    };
     try {
-      return await circuit.run(() => operation(controller.signal), { errorFilter, onTimeout });
+      return await circuit.run(() => operation(controller.signal), { errorFilter, late });
     } catch (error) {
       if (fallback === undefined || circuit.isNeutral(error, errorFilter)) throw error;
       const result = fallback(error as Error);
       circuit.countFallback(result, error);
       return result;
     }
+  }
+
+  /**
+   * The circuit itself, for those who count every microsecond.
+   * @internal
+   */
+  circuit(config: CircuitBreakerConfig): Circuit {
+    return this.#entryOf(config).circuit;
   }
 
   /** The first handle of that name, or one that runs what `fire` is given; undefined when no circuit has the name. */

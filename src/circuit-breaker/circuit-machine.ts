@@ -89,7 +89,7 @@ export class CircuitMachine {
   succeeded({ era, tookMs }: Ending, result: unknown): void {
     if (era === this.#era) this.#failuresInARow = 0;
     // opossum would close at the success of any call, not just of a trial.
-    else if (this.#state === 'HALF_OPEN') return;
+    else if (this.#breaker.halfOpen) return;
     this.#reason = 'a trial call succeeded';
     this.#breaker.emit('success', result, tookMs);
   }

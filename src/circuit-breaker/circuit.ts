@@ -8,6 +8,7 @@ import { LatencyHistogram } from './latency-histogram.ts';
 
 /** When to ask again while trial calls are under way. */
 const TRIAL_MS = 1_000;
+const NOTHING: readonly unknown[] = [];
 const NO_CALLS = { fires: 0, successes: 0, failures: 0, timeouts: 0, rejects: 0, fallbacks: 0 };
 
 /** What a call brings besides its operation. */
@@ -15,7 +16,10 @@ export interface CallDetails {
   /** For those who listen to events. */
   readonly args?: readonly unknown[];
   readonly errorFilter?: ErrorFilter | undefined;
-  readonly onTimeout?: (error: CircuitTimeoutError) => void;
+  /** Hears that the operation took too long, and may say so in its own words. */
+  readonly late?: (error: CircuitTimeoutError) => Error;
+  /** What the caller gets instead of an error; it does not change how the call is judged. */
+  readonly failed?: (error: unknown) => Error;
 }
 
 /** A call that was let through. */
@@ -49,20 +53,21 @@ export class Circuit {
   }
 
   /** @throws CircuitOpenError, CircuitFullError when the operation was not run; CircuitTimeoutError */
-  async run<R>(operation: () => Promise<R>, details: CallDetails = {}): Promise<R> {
+  run<R>(operation: () => Promise<R>, { args = NOTHING, errorFilter, late = same, failed = same }: CallDetails = {}) {
     // The application is ending, and with it the timers that would let calls through again.
     if (this.machine.isShutdown) return operation();
-    const admission = this.#admit(details.args ?? []);
-    let result: R;
-    try {
-      result = await this.#inTime(operation, admission, details.onTimeout);
-    } catch (error) {
-      if (this.isNeutral(error, details.errorFilter)) this.#succeeded(admission, error);
-      else this.#failed(admission, error);
-      throw error;
-    }
-    this.#succeeded(admission, result);
-    return result;
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.reject<R>(failed(refusal));
+    const admission = this.#admit(args);
+    return withDeadline(begin(operation), this.config.timeoutMs, {
+      late: () => late(this.#timedOut(admission)),
+      done: (result) => this.#succeeded(admission, result),
+      failed: (error) => {
+        if (this.isNeutral(error, errorFilter)) this.#succeeded(admission, error);
+        else this.#failed(admission, error);
+        return failed(error);
+      },
+    });
   }
 
   /** Whether an error says nothing about the health of what was called. */
@@ -83,20 +88,24 @@ export class Circuit {
     this.#counts = { ...NO_CALLS };
   }
 
-  #admit(args: readonly unknown[]): Admission {
+  #refusal(): Error | undefined {
     this.#counts.fires += 1;
     const { capacity, name } = this.config;
-    if (this.#underWay >= capacity) throw this.#refuse('semaphoreLocked', new CircuitFullError(name));
-    if (!this.machine.admits()) throw this.#refuse('reject', new CircuitOpenError(name, this.#retryAfterMs()));
-    this.#underWay += 1;
-    this.machine.events.emit('fire', args);
-    return { args, startedAt: performance.now(), era: this.machine.era };
+    if (this.#underWay >= capacity) return this.#refuse('semaphoreLocked', new CircuitFullError(name));
+    if (!this.machine.admits()) return this.#refuse('reject', new CircuitOpenError(name, this.#retryAfterMs()));
+    return undefined;
   }
 
   #refuse(event: 'reject' | 'semaphoreLocked', error: Error): Error {
     this.#counts.rejects += 1;
     this.machine.events.emit(event, error);
     return error;
+  }
+
+  #admit(args: readonly unknown[]): Admission {
+    this.#underWay += 1;
+    this.machine.events.emit('fire', args);
+    return { args, startedAt: performance.now(), era: this.machine.era };
   }
 
   #retryAfterMs(): number {
@@ -107,22 +116,12 @@ export class Circuit {
     return Math.max(1, nextTryAt - Date.now());
   }
 
-  #inTime<R>(
-    operation: () => Promise<R>,
-    { args, startedAt }: Admission,
-    onTimeout: CallDetails['onTimeout'],
-  ): Promise<R> {
-    const { name, timeoutMs } = this.config;
-    // Wrapped, as callers without types may hand over what returns no promise.
-    const work = Promise.resolve(operation());
-    if (timeoutMs === null) return work;
-    return withDeadline(work, timeoutMs, () => {
-      const error = new CircuitTimeoutError(name, timeoutMs);
-      this.#counts.timeouts += 1;
-      this.machine.events.emit('timeout', error, performance.now() - startedAt, args);
-      onTimeout?.(error);
-      return error;
-    });
+  #timedOut(admission: Admission): CircuitTimeoutError {
+    const error = new CircuitTimeoutError(this.config.name, this.config.timeoutMs ?? Infinity);
+    this.#counts.timeouts += 1;
+    this.machine.events.emit('timeout', error, performance.now() - admission.startedAt, admission.args);
+    this.#failed(admission, error);
+    return error;
   }
 
   #succeeded(admission: Admission, result: unknown): void {
@@ -136,12 +135,25 @@ export class Circuit {
   }
 
   #end({ era, args, startedAt }: Admission) {
-    const tookMs = performance.now() - startedAt;
+    const now = performance.now();
+    const tookMs = now - startedAt;
     this.#underWay -= 1;
-    this.#latency.record(tookMs);
+    this.#latency.record(tookMs, now);
     return { era, args, tookMs };
   }
 }
+
+/** Callers without types may hand over what throws, or returns no promise. */
+function begin<R>(operation: () => Promise<R>): Promise<R> {
+  try {
+    return Promise.resolve(operation());
+  } catch (error) {
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- whatever the operation threw
+    return Promise.reject(error);
+  }
+}
+
+const same = (error: unknown): Error => error as Error;
 
 /** Recognised by what it can do: the application may use another copy of Nest. */
 function isClientError(error: unknown): boolean {

@@ -159,12 +159,12 @@ export async function closeClient(client: RedisClient, quitTimeoutMs: number): P
   const ended = new Promise<void>((resolve) => client.once('end', resolve));
   const late = () => new Error('late');
   if (client.status === 'ready') {
-    await withDeadline(Promise.all([client.quit(), ended]), quitTimeoutMs, late).catch(() => undefined);
+    await withDeadline(Promise.all([client.quit(), ended]), quitTimeoutMs, { late }).catch(() => undefined);
   }
   if (client.status === 'end') return;
   const isBetweenAttempts = client.status === 'reconnecting';
   client.disconnect();
   // Between two attempts ioredis does not tell the end, but leaves a timer behind that is waited for here.
   if (isBetweenAttempts) await sleep(DISCONNECT_TIMEOUT_MS);
-  else await withDeadline(ended, CLOSE_BUDGET_MS, late).catch(() => undefined);
+  else await withDeadline(ended, CLOSE_BUDGET_MS, { late }).catch(() => undefined);
 }

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
+import type { Circuit } from '../circuit-breaker/circuit.ts';
 import { withDeadline } from '../common/deadline.ts';
 import { StoreUnavailableError } from '../common/errors.ts';
 import { type ConnectionLogger, CredentialAlarm, SILENT } from './availability.log.ts';
@@ -20,7 +21,7 @@ import type { ResolvedRedisOptions } from './redis.options.ts';
 import { credentialsRefused, reasonOf } from './redis.outcome.ts';
 import { StalePrimaryPolicy } from './redis.reconnect.ts';
 import type { KeyedScript, ScriptArgument } from './redis.script.ts';
-import { createServerCircuit, defaultBreaker, type ServerBreaker, type ServerCircuit } from './server-circuit.ts';
+import { createServerCircuit, defaultBreaker, type ServerBreaker } from './server-circuit.ts';
 
 export type { RedisClient };
 
@@ -35,7 +36,7 @@ export class RedisConnection implements RedisDoor {
   // Private to the runtime, too: neither `inspect` nor a serializer finds user and password in here.
   readonly #client: RedisClient;
   readonly #options: ResolvedRedisOptions;
-  readonly #circuit: ServerCircuit;
+  readonly #circuit: Circuit;
   readonly #availability: Availability;
   readonly #alarm: CredentialAlarm;
   readonly #door: CommandDoor;
@@ -54,7 +55,7 @@ export class RedisConnection implements RedisDoor {
     const policy = new StalePrimaryPolicy();
     this.#options = options;
     this.#client = createClient(options, policy);
-    this.#circuit = createServerCircuit(breaker);
+    this.#circuit = createServerCircuit(breaker, options.commandTimeoutMs);
     const link = new RedisLink({ client: this.#client, circuit: this.#circuit, options, policy });
     this.#availability = new Availability({ server, logger, probe: () => link.probe() });
     this.#alarm = new CredentialAlarm(server, logger);
@@ -122,7 +123,7 @@ export class RedisConnection implements RedisDoor {
     const reason = `no answer within ${this.#options.bootBudgetMs} ms`;
     const late = () => new StoreUnavailableError('connect', reason);
     try {
-      await withDeadline(this.#availability.whenHealthy(), this.#options.bootBudgetMs, late);
+      await withDeadline(this.#availability.whenHealthy(), this.#options.bootBudgetMs, { late });
     } catch {
       this.#availability.giveUpWaiting(reason);
     }
@@ -187,7 +188,7 @@ export class RedisConnection implements RedisDoor {
   /** The breaker notices what the connection does not: a server that is connected and does not answer. */
   #watch({ circuits }: ServerBreaker): () => void {
     return circuits.onStateChange(({ name, to, reason }) => {
-      if (name !== this.#circuit.name) return;
+      if (name !== this.#circuit.config.name) return;
       if (to === 'OPEN' || to === 'ISOLATED') this.#availability.degrade(reason);
       else if (this.#client.status === 'ready') this.#availability.recover();
     });
@@ -202,7 +203,7 @@ export class RedisConnection implements RedisDoor {
   readonly #onReady = (): void => {
     this.#lastReason = LOST;
     // What failed on the last connection says nothing about this one.
-    if (this.#circuit.state !== 'ISOLATED') this.#circuit.close();
+    if (this.#circuit.machine.state !== 'ISOLATED') this.#circuit.machine.close();
     this.#availability.recover();
   };
 

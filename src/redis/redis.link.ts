@@ -1,5 +1,4 @@
-import { isCircuitOpenError } from '../circuit-breaker/circuit-breaker.errors.ts';
-import { withDeadline } from '../common/deadline.ts';
+import type { Circuit } from '../circuit-breaker/circuit.ts';
 import { OutcomeUnknownError, StoreUnavailableError } from '../common/errors.ts';
 import { within } from '../common/within.ts';
 import { probeTraits, type ServerTraits } from './redis.batcher.ts';
@@ -9,12 +8,11 @@ import type { ResolvedRedisOptions } from './redis.options.ts';
 import { failureOf } from './redis.outcome.ts';
 import { askIdentity } from './redis.probe.ts';
 import type { StalePrimaryPolicy } from './redis.reconnect.ts';
-import type { ServerCircuit } from './server-circuit.ts';
 import { ServerClock } from './server-clock.ts';
 
 export interface LinkParts {
   readonly client: RedisClient;
-  readonly circuit: ServerCircuit;
+  readonly circuit: Circuit;
   readonly options: ResolvedRedisOptions;
   readonly policy: StalePrimaryPolicy;
 }
@@ -31,13 +29,12 @@ export class RedisLink {
     this.traits = { takesSeveralKeys: !isCluster(parts.client) };
   }
 
-  async send<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
-    try {
-      return (await this.#parts.circuit.fire(() => this.#inTime(operation, command(this.#parts.client)))) as T;
-    } catch (error) {
-      if (isCircuitOpenError(error)) throw new StoreUnavailableError(operation, 'the server does not answer');
-      throw failureOf(operation, error);
-    }
+  send<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
+    const { client, circuit, options } = this.#parts;
+    return circuit.run(() => command(client), {
+      late: () => new OutcomeUnknownError(operation, `no answer within ${options.commandTimeoutMs} ms`),
+      failed: (error) => failureOf(operation, error),
+    });
   }
 
   /** Turns an error that came inside a reply into one of ours; ioredis has not seen it. */
@@ -73,12 +70,6 @@ export class RedisLink {
     const { client, options } = this.#parts;
     const steps = [probeTraits(client, this.traits), this.learnTime()];
     await within(Promise.allSettled(steps), options.commandTimeoutMs, undefined);
-  }
-
-  #inTime<T>(operation: string, work: Promise<T>): Promise<T> {
-    const { commandTimeoutMs } = this.#parts.options;
-    const late = () => new OutcomeUnknownError(operation, `no answer within ${commandTimeoutMs} ms`);
-    return withDeadline(work, commandTimeoutMs, late);
   }
 
   #reconnect(): void {

@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { isCircuitOpenError } from '../circuit-breaker/circuit-breaker.errors.ts';
 import {
   isCacheInfrastructureError,
   OutcomeUnknownError,
@@ -19,6 +20,7 @@ const SCRIPT_POSITION = /^@?user_script: ?\d+: /;
  * is passed on but the first word of the server's answer, not even as the cause.
  */
 export function failureOf(operation: string, error: unknown): Error {
+  if (isCircuitOpenError(error)) return new StoreUnavailableError(operation, 'the server does not answer');
   if (isCacheInfrastructureError(error) || isProgrammingError(error)) return error;
   if (isWrongType(error)) return new WrongTypeError(`${operation}: the key holds another kind of data`);
   const code = replyCodeOf(error);

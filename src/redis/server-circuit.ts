@@ -1,9 +1,9 @@
-import type { CircuitBreaker } from '../circuit-breaker/circuit-breaker.handle.ts';
 import {
   CIRCUIT_BREAKER_DEFAULTS,
   type ResolvedServerBreakerOptions,
 } from '../circuit-breaker/circuit-breaker.options.ts';
 import { CircuitBreakerService } from '../circuit-breaker/circuit-breaker.service.ts';
+import type { Circuit } from '../circuit-breaker/circuit.ts';
 import { isOutage } from './redis.outcome.ts';
 
 /** The circuits of the application, and how the one in front of the server judges. */
@@ -17,20 +17,18 @@ export const defaultBreaker = (): ServerBreaker => ({
   options: CIRCUIT_BREAKER_DEFAULTS.server,
 });
 
-/** Runs the commands of one shard, each given as a function. */
-export type ServerCircuit = CircuitBreaker<[command: () => Promise<unknown>]>;
-
-const run = (command: () => Promise<unknown>): Promise<unknown> => command();
-
 /**
  * The breaker in front of one shard: a node of a cluster, or the whole server. It opens when the server is connected
  * and does not answer, which nothing else would notice; what it refuses or answers otherwise never counts.
  */
-export function createServerCircuit({ circuits, options }: ServerBreaker, shard = 'server'): ServerCircuit {
-  return circuits.create(run, {
+export function createServerCircuit(
+  { circuits, options }: ServerBreaker,
+  commandTimeoutMs: number,
+  shard = 'server',
+): Circuit {
+  return circuits.circuit({
     name: `nestjs-keep:${shard}`,
-    // Every command has a deadline of its own.
-    timeout: false,
+    timeout: commandTimeoutMs,
     errorThresholdPercentage: 50,
     volumeThreshold: options.failureThreshold,
     window: options.monitoringPeriodMs,
