@@ -18,7 +18,7 @@ export class BatchLoader<T> {
 
   constructor(
     private readonly factory: (missing: string[]) => Promise<Loaded<T>>,
-    keys: readonly string[],
+    private readonly keys: readonly string[],
   ) {
     this.undecided = new Set(keys);
   }
@@ -48,7 +48,8 @@ export class BatchLoader<T> {
     if (this.asked.size === 0) return;
     const batch = new Map(this.asked);
     this.asked.clear();
-    const loaded = this.loadAll([...batch.keys()]);
+    // In the order of the caller, whichever server answered first.
+    const loaded = this.loadAll(this.keys.filter((key) => batch.has(key)));
     for (const [key, resolve] of batch) resolve(loaded.then((values) => values.get(key)));
   }
 
