@@ -36,7 +36,8 @@ export class Availability {
   #failedAttempts = 0;
   #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
-  readonly #runIds = new Set<string>();
+  /** Those of the last time it was healthy. */
+  #runIds: readonly string[] | undefined;
   // Entries of their own, so that what is added twice is also removed twice.
   readonly #steps = new Set<{ readonly step: RecoveryStep }>();
   readonly #listeners = new Set<{ readonly listener: AvailabilityListener }>();
@@ -128,7 +129,7 @@ export class Availability {
       if (isVoid()) return;
       // Whatever occasions came up to now, this was the attempt they asked for.
       this.#hasOccasion = false;
-      const runIdChanged = this.#runIds.size > 0 && !runIds.every((id) => this.#runIds.has(id));
+      const runIdChanged = this.#mayBeAnother(runIds);
       this.#change('recovering', runIdChanged ? 'it was restarted or replaced' : 'it is the same as before');
       for (const { step } of [...this.#steps]) {
         await step({ runIdChanged });
@@ -140,8 +141,14 @@ export class Availability {
     }
   }
 
+  /** Not at the start. A server that does not tell its run id may have been restarted. */
+  #mayBeAnother(runIds: readonly string[]): boolean {
+    if (this.#runIds === undefined) return false;
+    return runIds.length === 0 || !runIds.every((id) => this.#runIds?.includes(id));
+  }
+
   #succeed(runIds: readonly string[]): void {
-    for (const id of runIds) this.#runIds.add(id);
+    this.#runIds = runIds;
     this.#failedAttempts = 0;
     this.#change('healthy', this.#lostAt === undefined ? 'connected' : `after ${Date.now() - this.#lostAt} ms`);
   }

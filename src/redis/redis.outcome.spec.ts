@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { OutcomeUnknownError, StoreUnavailableError, WrongTypeError } from '../common/errors.ts';
-import { failureOf, reasonOf, replyCodeOf } from './redis.outcome.ts';
+import { CircuitOpenError } from '../circuit-breaker/circuit-breaker.errors.ts';
+import { credentialsRefused, failureOf, isOutage, reasonOf, replyCodeOf } from './redis.outcome.ts';
 
 /** As ioredis makes them: with the command and all its arguments. */
 const replyError = (message: string): Error =>
@@ -85,6 +86,14 @@ describe('replyCodeOf', () => {
   });
 });
 
+describe('an open circuit', () => {
+  it('means that the command was not executed', () => {
+    const failure = failureOf('get', new CircuitOpenError('nestjs-keep:server', 100));
+    expect(failure).toBeInstanceOf(StoreUnavailableError);
+    expect(failure.message).toBe('get was not executed: the server does not answer');
+  });
+});
+
 describe('reasonOf', () => {
   it.each([
     [Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:6379'), { code: 'ECONNREFUSED' }), 'ECONNREFUSED'],
@@ -96,5 +105,40 @@ describe('reasonOf', () => {
     [undefined, 'connection lost'],
   ])('puts %p into a few harmless words', (error, words) => {
     expect(reasonOf(error)).toBe(words);
+  });
+});
+
+describe('isOutage', () => {
+  it.each(['LOADING', 'MASTERDOWN', 'READONLY', 'CLUSTERDOWN', 'BUSY', 'NOAUTH'])('is what %s says', (code) => {
+    expect(isOutage(replyError(`${code} for everybody`))).toBe(true);
+  });
+
+  it.each(['WRONGTYPE', 'ERR', 'OOM', 'NOPERM', 'NOSCRIPT', 'MISCONF', 'EXECABORT', 'CROSSSLOT'])(
+    'is not what %s says: it is about one command',
+    (code) => {
+      expect(isOutage(replyError(`${code} for this one`))).toBe(false);
+    },
+  );
+
+  it('is a command without an answer', () => {
+    expect(isOutage(new OutcomeUnknownError('get', 'no answer'))).toBe(true);
+    expect(isOutage(new Error('Connection is closed.'))).toBe(true);
+  });
+
+  it('is not a mistake in our own code', () => {
+    expect(isOutage(new TypeError('undefined is not a function'))).toBe(false);
+  });
+});
+
+describe('credentialsRefused', () => {
+  it.each(['WRONGPASS', 'NOAUTH'])('names %s, also when a cluster says it', (code) => {
+    const error = replyError(`${code} hunter2`);
+    expect(credentialsRefused(error)).toBe(code);
+    expect(credentialsRefused(Object.assign(new Error('all failed'), { lastNodeError: error }))).toBe(code);
+  });
+
+  it('names nothing else', () => {
+    expect(credentialsRefused(replyError('NOPERM no'))).toBeUndefined();
+    expect(credentialsRefused(new Error('connection lost'))).toBeUndefined();
   });
 });
