@@ -6,6 +6,7 @@ import {
   type ResolvedRedisTarget,
   type ResolvedRedisTimeouts,
 } from '../../src/redis/redis.options.ts';
+import type { ServerBreaker } from '../../src/redis/server-circuit.ts';
 import { HOST } from './free-ports.ts';
 
 /** A port of this machine, or everything about the target but the node at that port. */
@@ -13,6 +14,7 @@ export type TestTarget = number | ResolvedRedisTarget;
 
 export interface TestConnectionOptions extends Partial<ResolvedRedisTimeouts> {
   readonly logger?: ConnectionLogger;
+  readonly breaker?: ServerBreaker;
 }
 
 export function standalone(port: number, rest: { username?: string; password?: string; db?: number } = {}) {
@@ -35,8 +37,11 @@ export class Connections {
     return connection;
   };
 
-  readonly create = (target: TestTarget, { logger, ...timeouts }: TestConnectionOptions = {}): RedisConnection => {
-    const connection = new RedisConnection(redisOptions(target, timeouts), logger);
+  readonly create = (
+    target: TestTarget,
+    { logger, breaker, ...timeouts }: TestConnectionOptions = {},
+  ): RedisConnection => {
+    const connection = new RedisConnection(redisOptions(target, timeouts), logger, breaker);
     this.opened.push(connection);
     return connection;
   };
