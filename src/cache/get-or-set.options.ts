@@ -1,5 +1,5 @@
 import { toMs, type Duration } from '../common/duration.ts';
-import { InvalidOptionsError } from '../common/errors.ts';
+import { InvalidOptionsError, InvalidTtlError } from '../common/errors.ts';
 import { duration, flag, number, oneOf, rule, type RulesOf, type Section } from '../common/option-rules.ts';
 import { readOptions } from '../common/read-options.ts';
 import type { Coalescing, ResolvedCacheOptions } from './cache.options.ts';
@@ -165,7 +165,7 @@ export class ReadOptionsResolver {
     ttl: number | Duration | undefined = given.ttl,
   ): ResolvedReadOptions {
     const { defaults } = this;
-    const ttlMs = ttl === undefined ? defaults.ttlMs : toMs(ttl, 's');
+    const ttlMs = ttl === undefined ? defaults.ttlMs : ttlToMs(ttl, ttl === given.ttl);
     const faults: string[] = [];
     const read = readOptions({ ...given, ttl: undefined }, { ...rules, tags: tagListOrFunction }, faults) as Read;
     if (faults.length > 0) throw new InvalidOptionsError('Wrong cache options', faults);
@@ -187,6 +187,14 @@ export class ReadOptionsResolver {
       schema: read.schema,
     };
   }
+}
+
+/** A bare number says its unit only where the parameter does: in options a TTL is a `Duration`. */
+function ttlToMs(ttl: number | Duration, isOption: boolean): number {
+  if (isOption && typeof ttl === 'number') {
+    throw new InvalidTtlError(`ttl must be a duration such as '30s' inside options; received ${ttl}`);
+  }
+  return toMs(ttl, 's');
 }
 
 function isUnchanged(given: Readonly<Record<string, unknown>>, known: Remembered): boolean {

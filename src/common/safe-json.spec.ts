@@ -52,8 +52,9 @@ describe('parseJson', () => {
   });
 
   it('changes nothing else', () => {
+    const innocentJson = fc.json().filter((text) => !/proto|constructor/.test(text));
     fc.assert(
-      fc.property(fc.json(), (text) => {
+      fc.property(innocentJson, (text) => {
         const suspicious = `[${text},"__proto__ prototype \\u0070"]`;
         expect(parseJson(suspicious)).toEqual([...(JSON.parse(`[${text}]`) as unknown[]), '__proto__ prototype p']);
       }),

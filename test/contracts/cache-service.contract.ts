@@ -357,6 +357,12 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
         expect(runs).toBe(4);
       });
 
+      it('refuses a bare number inside options: nobody could tell its unit', async () => {
+        const options = { ttl: 60 } as unknown as { ttl: '60s' };
+        await expect(cache.getOrSet(key, options, () => 1)).rejects.toMatchObject({ code: 'KEEP_INVALID_TTL' });
+        await expect(cache.set(key, 1, options)).rejects.toMatchObject({ code: 'KEEP_INVALID_TTL' });
+      });
+
       it.each([
         ['an unknown option', { tll: '5m' }],
         ['a jitter over 1', { jitter: 2 }],

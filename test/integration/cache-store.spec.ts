@@ -29,7 +29,11 @@ describe.each([
   describeCacheStoreContract(name, async () => {
     const server = await start();
     const nodes = [{ host: HOST, port: server.port }] as const;
-    const connection = new RedisConnection({ ...REDIS_TIMEOUTS, target: { kind: 'standalone', nodes } });
+    const connection = new RedisConnection({
+      ...REDIS_TIMEOUTS,
+      commandTimeoutMs: 2_000,
+      target: { kind: 'standalone', nodes },
+    });
     await connection.connect();
     const raw = new Redis(server.url);
     return {
