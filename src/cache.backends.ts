@@ -5,6 +5,7 @@ import type { CacheWaiters } from './cache/cache-waiters.ts';
 import { MemoryCacheStore } from './cache/memory-cache.store.ts';
 import type { MemoryTierOptions } from './cache/memory-tier.ts';
 import { RedisCacheStore, type CacheChannels } from './cache/redis-cache.store.ts';
+import type { CircuitBreakerService } from './circuit-breaker/circuit-breaker.service.ts';
 import type { CollectionsStore } from './collections/collections-store.interface.ts';
 import { MemoryCollectionsStore } from './collections/memory-collections.store.ts';
 import { RedisCollectionsStore } from './collections/redis-collections.store.ts';
@@ -44,6 +45,7 @@ export interface Backend {
 
 export interface BackendOptions {
   readonly options: ResolvedModuleOptions;
+  readonly circuits: CircuitBreakerService;
   readonly waiters: CacheWaiters;
   readonly channels: CacheChannels;
 }
@@ -83,8 +85,10 @@ function openMemory({ options, waiters }: BackendOptions): Backend {
   };
 }
 
-async function openServer(redis: ResolvedRedisOptions, { options, channels }: BackendOptions): Promise<Backend> {
-  const connection = new RedisConnection(redis, new LeveledLogger('CacheModule', options.logLevel));
+async function openServer(redis: ResolvedRedisOptions, parts: BackendOptions): Promise<Backend> {
+  const { options, circuits, channels } = parts;
+  const breaker = { circuits, options: options.circuitBreaker.server };
+  const connection = new RedisConnection(redis, new LeveledLogger('CacheModule', options.logLevel), breaker);
   await connection.connect();
   const bus = new RedisMessageBus(connection);
   return {

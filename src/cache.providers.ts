@@ -12,6 +12,7 @@ import { CacheService } from './cache/cache.service.ts';
 import { CacheableExplorer } from './cache/cacheable.explorer.ts';
 import { ReadOptionsResolver } from './cache/get-or-set.options.ts';
 import { KeyService } from './cache/key.service.ts';
+import { CircuitBreakerService } from './circuit-breaker/circuit-breaker.service.ts';
 import { CollectionsService } from './collections/collections.service.ts';
 import { MemoryCollectionsStore } from './collections/memory-collections.store.ts';
 import { KeySpace } from './common/keys.ts';
@@ -29,7 +30,14 @@ const OPTIONS = Symbol.for('nestjs-keep:resolved-options');
 const BACKEND = Symbol.for('nestjs-keep:backend');
 
 /** What other modules inject. */
-export const exported = [CacheService, KeyService, CollectionsService, LockService, RateLimitService];
+export const exported = [
+  CacheService,
+  KeyService,
+  CollectionsService,
+  LockService,
+  RateLimitService,
+  CircuitBreakerService,
+];
 
 /** What is opened, from the options down to the services: one place picks server or memory for each capability. */
 export const providers: Provider[] = [
@@ -45,10 +53,20 @@ export const providers: Provider[] = [
   },
   CacheWaiters,
   {
+    provide: CircuitBreakerService,
+    inject: [OPTIONS],
+    useFactory: ({ circuitBreaker, logLevel }: ResolvedModuleOptions) =>
+      new CircuitBreakerService(circuitBreaker, new LeveledLogger('CircuitBreaker', logLevel)),
+  },
+  {
     provide: BACKEND,
-    inject: [OPTIONS, KeySpace, CacheWaiters],
-    useFactory: (options: ResolvedModuleOptions, keys: KeySpace, waiters: CacheWaiters) =>
-      openBackend({ options, waiters, channels: channelsOf(keys) }),
+    inject: [OPTIONS, KeySpace, CacheWaiters, CircuitBreakerService],
+    useFactory: (
+      options: ResolvedModuleOptions,
+      keys: KeySpace,
+      waiters: CacheWaiters,
+      circuits: CircuitBreakerService,
+    ) => openBackend({ options, circuits, waiters, channels: channelsOf(keys) }),
   },
   {
     provide: CacheEngine,

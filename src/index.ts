@@ -43,7 +43,34 @@ export type { ConsumeOptions, RateLimitPolicy } from './rate-limit/rate-limit.po
 export type { RateLimitModuleOptions } from './rate-limit/rate-limit.options.ts';
 export { isRateLimitExceededError, RateLimitExceededError } from './rate-limit/rate-limit.errors.ts';
 
-export type { CircuitBreakerModuleOptions } from './circuit-breaker/circuit-breaker.options.ts';
+export {
+  CircuitBreakerService,
+  type CircuitLogger,
+  type ExecuteOptions,
+} from './circuit-breaker/circuit-breaker.service.ts';
+export type {
+  CircuitBreaker,
+  CircuitEvent,
+  CircuitListener,
+  Fallback,
+  Operation,
+} from './circuit-breaker/circuit-breaker.handle.ts';
+export type { CircuitBreakerConfig, ErrorFilter } from './circuit-breaker/circuit.config.ts';
+export type {
+  CircuitBreakerStats,
+  CircuitChange,
+  CircuitCounts,
+  CircuitState,
+} from './circuit-breaker/circuit.stats.ts';
+export type { CircuitBreakerModuleOptions, ServerBreakerOptions } from './circuit-breaker/circuit-breaker.options.ts';
+export {
+  CircuitFullError,
+  CircuitOpenError,
+  CircuitTimeoutError,
+  isCircuitFullError,
+  isCircuitOpenError,
+  isCircuitTimeoutError,
+} from './circuit-breaker/circuit-breaker.errors.ts';
 
 export type { RedisNode, RedisOptions, RedisServerOptions, RedisTlsOptions } from './redis/redis.options.ts';
 export type { RedisClient } from './redis/redis.connection.ts';

@@ -87,14 +87,6 @@ export class CircuitBreakerService implements OnApplicationShutdown {
     }
   }
 
-  /**
-   * The circuit itself, for those who count every microsecond.
-   * @internal
-   */
-  circuit(config: CircuitBreakerConfig): Circuit {
-    return this.#entryOf(config).circuit;
-  }
-
   /** The first handle of that name, or one that runs what `fire` is given; undefined when no circuit has the name. */
   get(name: string): CircuitBreaker | undefined {
     const entry = this.#entries.get(name);

@@ -1,3 +1,4 @@
+import { circuitOf } from '../circuit-breaker/circuit-breaker.handle.ts';
 import {
   CIRCUIT_BREAKER_DEFAULTS,
   type ResolvedServerBreakerOptions,
@@ -17,6 +18,8 @@ export const defaultBreaker = (): ServerBreaker => ({
   options: CIRCUIT_BREAKER_DEFAULTS.server,
 });
 
+const run = (command: () => Promise<unknown>): Promise<unknown> => command();
+
 /**
  * The breaker in front of one shard: a node of a cluster, or the whole server. It opens when the server is connected
  * and does not answer, which nothing else would notice; what it refuses or answers otherwise never counts.
@@ -26,7 +29,7 @@ export function createServerCircuit(
   commandTimeoutMs: number,
   shard = 'server',
 ): Circuit {
-  return circuits.circuit({
+  const handle = circuits.create(run, {
     name: `nestjs-keep:${shard}`,
     timeout: commandTimeoutMs,
     errorThresholdPercentage: 50,
@@ -38,4 +41,5 @@ export function createServerCircuit(
     // The availability tells what it means.
     isQuiet: true,
   });
+  return circuitOf(handle);
 }

@@ -5,6 +5,9 @@ import * as api from '../../src/index.ts';
 
 /** One of each; a class that is exported and missing here fails the first test. */
 const ERRORS: readonly (Error & { readonly code: string })[] = [
+  new api.CircuitFullError('c'),
+  new api.CircuitOpenError('c', 1),
+  new api.CircuitTimeoutError('c', 1),
   new api.FactoryTimeoutError('k', 1),
   new api.InvalidKeyError('m'),
   new api.InvalidOptionsError('m', ['f']),
