@@ -1,7 +1,7 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
-import { ApiBadRequestResponse, ApiNotFoundResponse, ApiQuery, ApiTags } from '@nestjs/swagger';
+import { ApiBadRequestResponse, ApiQuery, ApiTags } from '@nestjs/swagger';
 import { FeedService } from './feed.service.ts';
-import { type FeedPage, pageNumber } from './feed.ts';
+import { type FeedPage, pageNumber, userName } from './feed.ts';
 
 @ApiTags('feed')
 @Controller('feed')
@@ -11,8 +11,10 @@ export class FeedController {
   @Get(':userId')
   @ApiQuery({ name: 'page', required: false, type: Number })
   @ApiBadRequestResponse()
-  @ApiNotFoundResponse()
-  page(@Param('userId') userId: string, @Query('page', { schema: pageNumber }) page: number): Promise<FeedPage> {
+  page(
+    @Param('userId', { schema: userName }) userId: string,
+    @Query('page', { schema: pageNumber }) page: number,
+  ): Promise<FeedPage> {
     return this.feed.page(userId, page);
   }
 }

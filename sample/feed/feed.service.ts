@@ -1,4 +1,4 @@
-import { Injectable, NotFoundException } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { CacheService, defineKey } from 'nestjs-keep';
 import { Database } from '../database/database.ts';
 import type { FeedPage } from './feed.ts';
@@ -25,8 +25,10 @@ export class FeedService {
   }
 
   private async load(userId: string, page: number): Promise<FeedPage> {
-    const posts = await this.database.read((tables) => tables.posts.filter((post) => post.userId === userId));
-    if (posts.length === 0) throw new NotFoundException('There is no such user');
+    const all = await this.database.read((tables) => tables.posts);
+    const own = all.filter((post) => post.userId === userId);
+    // Who has written nothing yet sees what everybody wrote.
+    const posts = own.length > 0 ? own : all;
     const shown = posts.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE);
     return { page, posts: shown.map(({ text }) => text) };
   }

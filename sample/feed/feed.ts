@@ -12,3 +12,5 @@ export interface FeedPage {
 
 /** Bounded: every page that is asked for becomes an entry of the cache. */
 export const pageNumber = z.coerce.number().int().min(1).max(1_000).default(1);
+
+export const userName = z.string().regex(/^[a-z0-9][\w-]{0,63}$/i);
