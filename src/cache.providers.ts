@@ -146,7 +146,7 @@ export const providers: Provider[] = [
         ...services,
         engine,
         options: cache,
-        read: new ReadOptionsResolver(cache),
+        read: new ReadOptionsResolver(cache, (message) => new LeveledLogger('Cache', options.logLevel).warn(message)),
         keys,
         separator: names.separator,
         stats: new CacheStatsReader({ engine, connection, memory: keyspace ?? engine.local.tier }),

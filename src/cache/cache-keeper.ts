@@ -50,7 +50,7 @@ export class CacheKeeper {
       await held.lease?.abandon();
       return { copy, entry: undefined };
     }
-    const entry = await this.fill(held, { ...encoded, ...times, costMs, stamps });
+    const entry = await this.fill(held, { costMs, stamps, ...times, ...encoded });
     return { copy, entry };
   }
 
@@ -125,7 +125,7 @@ export class CacheKeeper {
   /** What the store has made of a draft; its version is of no use to who does not look there. */
   entryOf({ ttlMs, keepMs, ...draft }: EntryDraft): CacheEntry {
     const now = this.now();
-    return { ...draft, version: '', freshUntilMs: now + ttlMs, keptUntilMs: now + keepMs };
+    return { version: '', freshUntilMs: now + ttlMs, keptUntilMs: now + keepMs, ...draft };
   }
 
   /** The value is there, so a server that cannot be asked is no reason to fail. */

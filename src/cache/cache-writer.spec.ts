@@ -1,5 +1,6 @@
 import { KEY_DEFAULTS, KeySpace } from '../common/keys.ts';
 import { systemClock } from '../common/clock.ts';
+import { OutcomeUnknownError } from '../common/errors.ts';
 import { MemoryKeyspace } from '../common/memory-keyspace.ts';
 import { CacheEngine } from './cache-engine.ts';
 import type { CacheEntry } from './cache-entry.ts';
@@ -38,17 +39,34 @@ class HesitantStore extends MemoryCacheStore {
   }
 }
 
-function setUp() {
+/** A store that does not say whether it has deleted something, until it is asked to work again. */
+class MuteStore extends MemoryCacheStore {
+  isMute = true;
+
+  override async del(keys: readonly string[]): Promise<number> {
+    if (this.isMute) throw new OutcomeUnknownError('del', 'no answer');
+    return super.del(keys);
+  }
+}
+
+function setUp(): ReturnType<typeof setUpWith<HesitantStore>> {
+  return setUpWith(HesitantStore);
+}
+
+function setUpWith<S extends MemoryCacheStore>(
+  Store: new (...parts: ConstructorParameters<typeof MemoryCacheStore>) => S,
+) {
   const waiters = new CacheWaiters();
   const keyspace = new MemoryKeyspace<CacheEntry>({ maxEntries: 100, maxBytes: 1e6 });
-  const store = new HesitantStore(keyspace, systemClock, (key) => waiters.wake(key));
+  const store = new Store(keyspace, systemClock, (key) => waiters.wake(key));
   const engine = new CacheEngine({
-    tier: { maxEntries: 0, maxBytes: 0, ttlMs: 0 },
+    tier: { maxEntries: 10, maxBytes: 1e6, ttlMs: 60_000 },
     store,
     waiters,
     keys: new KeySpace(KEY_DEFAULTS),
     options: CACHE_DEFAULTS,
   });
+  engine.local.tier.trustFor(Number.POSITIVE_INFINITY);
   const read = (factory: () => Promise<string>) =>
     engine.stack.getOrSet({
       key: KEY,
@@ -84,5 +102,48 @@ describe('CacheWriter', () => {
     await invalidated;
     expect(subject.engine.local.reads.get(KEY)).toBeUndefined();
     expect(subject.engine.local.refreshes.get(KEY)).toBeUndefined();
+  });
+
+  it('does not trust the store for a key until it is sure that the key was deleted', async () => {
+    const { engine, store, read } = setUpWith(MuteStore);
+    await read(async () => 'old');
+    await engine.writer.del([KEY]);
+    expect(engine.journal.size).toBe(1);
+    expect(await read(async () => 'new')).toBe('new');
+    expect((await engine.stack.find(KEY, ['epoch:'])).kind).toBe('missing');
+    expect(await read(async () => 'newer')).toBe('newer');
+    store.isMute = false;
+    await engine.recovery.recover({ everything: false });
+    expect(engine.journal.size).toBe(0);
+    expect(await read(async () => 'newest')).toBe('newest');
+    expect(await read(async () => 'not called')).toBe('newest');
+    engine.recovery.stop();
+  });
+
+  it('tries again by itself until the store has answered', async () => {
+    jest.useFakeTimers();
+    try {
+      const { engine, store } = setUpWith(MuteStore);
+      await engine.writer.del([KEY]);
+      await jest.advanceTimersByTimeAsync(1_000);
+      expect(engine.journal.size).toBe(1);
+      store.isMute = false;
+      await jest.advanceTimersByTimeAsync(300);
+      expect(engine.journal.size).toBe(0);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  it('never holds in memory what was looked at before an invalidation', async () => {
+    const { engine, read } = setUpWith(MemoryCacheStore);
+    await read(async () => 'old');
+    engine.local.tier.clear();
+    const [looking, reading] = [engine.stack.find(KEY, ['epoch:']), read(async () => 'not called')];
+    engine.local.forget([KEY]);
+    await Promise.all([looking, reading]);
+    expect(engine.local.tier.read('k', false)).toBeUndefined();
+    await engine.stack.find(KEY, ['epoch:']);
+    expect(engine.local.tier.read('k', false)).toBe('old');
   });
 });

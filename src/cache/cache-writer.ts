@@ -119,7 +119,7 @@ export class CacheWriter {
 
   private readyOf(item: Item): Ready[] {
     const encoded = this.parts.keeper.encode(item.value);
-    return encoded === undefined ? [] : [{ ...item, encoded }];
+    return encoded === undefined ? [] : [{ encoded, ...item }];
   }
 
   /** What is too large, or not to be kept at all, must not leave the value before it in place either. */
@@ -137,7 +137,7 @@ export class CacheWriter {
     const times = lifetime(options.ttlMs, options);
     await this.stamped(stampNames, times.keepMs, (versions) => {
       const stamps = stampsOf(stampNames, versions);
-      const draftOf = ({ encoded }: Ready): EntryDraft => ({ ...encoded, ...times, costMs: 0, stamps });
+      const draftOf = ({ encoded }: Ready): EntryDraft => ({ costMs: 0, stamps, ...times, ...encoded });
       const entries = ready.map((item) => [item.key, draftOf(item)] as const);
       return notices.send({ keys: [...written] }, (notice) => store.write(entries, notice));
     });
@@ -165,7 +165,7 @@ export class CacheWriter {
   /** While the server is away this process reads what it has set. */
   private holdAlone({ key, value, encoded }: Ready, options: ResolvedReadOptions): void {
     const { local, keeper } = this.parts;
-    const entry = keeper.entryOf({ ...encoded, ...lifetime(options.ttlMs, options), costMs: 0, stamps: [] });
+    const entry = keeper.entryOf({ costMs: 0, stamps: [], ...lifetime(options.ttlMs, options), ...encoded });
     local.holdAlone(key, entry, value, options.ttlMs);
   }
 

@@ -80,6 +80,9 @@ const NO_TAGS: readonly string[] = [];
 /** How many different bare TTLs are remembered; a program has a handful. */
 const MAX_TTLS = 1_000;
 
+/** A larger bare number was probably meant to be milliseconds. */
+const SUSPICIOUS_SECONDS = 30 * 86_400;
+
 const span = duration('0ms', '24855d');
 const isTag = (tag: unknown): boolean => typeof tag === 'string' && tag.trim() !== '' && tag.length <= MAX_TAG_LENGTH;
 const tagList = rule(
@@ -131,7 +134,11 @@ export class ReadOptionsResolver {
   private readonly byTtl = new Map<unknown, ResolvedReadOptions>();
   private readonly byObject = new WeakMap<object, Remembered>();
 
-  constructor(private readonly defaults: ResolvedCacheOptions) {}
+  /** @param warn told once of each bare TTL that looks like milliseconds */
+  constructor(
+    private readonly defaults: ResolvedCacheOptions,
+    private readonly warn: (message: string) => void = () => undefined,
+  ) {}
 
   /** @throws InvalidTtlError for a wrong `ttl`, InvalidOptionsError naming everything else that is wrong */
   forRead(given: GivenOptions): ResolvedReadOptions {
@@ -139,6 +146,9 @@ export class ReadOptionsResolver {
     const known = this.byTtl.get(given);
     if (known !== undefined) return known;
     const resolved = this.resolve({}, GET_OR_SET_RULES, given);
+    if (typeof given === 'number' && given > SUSPICIOUS_SECONDS) {
+      this.warn(`A TTL of ${given} is ${given} seconds, over 30 days. Write '${given}ms' if milliseconds were meant`);
+    }
     if (this.byTtl.size >= MAX_TTLS) this.byTtl.clear();
     this.byTtl.set(given, resolved);
     return resolved;

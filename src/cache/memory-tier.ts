@@ -150,7 +150,7 @@ export class MemoryTier {
   }
 
   private isStillValid(held: Held): boolean {
-    if (held.isAlone || this.isAlone || !this.tags.areCurrent(held.stamps)) return false;
+    if (held.isAlone || !this.tags.areCurrent(held.stamps)) return false;
     held.checkedAt = this.tags.moment;
     return true;
   }

@@ -212,6 +212,18 @@ describe('the cache without its server', () => {
     await eventually(async () => (await b.cache.get('k')) === 'new');
   });
 
+  it('brings nothing back that the server has forgotten to forget', async () => {
+    const app = await open(server.url);
+    await app.cache.set('k', 'old');
+    await raw.save();
+    await app.cache.del('k');
+    // It loads what it had saved, the deleted value with it.
+    await server.restart();
+    await eventually(async () => (await modeOf(app)) === 'server', { withinMs: HEALTHY_WITHIN_MS });
+    expect(await raw.exists('app:v1:k')).toBe(1);
+    expect(await app.cache.get('k')).toBeUndefined();
+  });
+
   it('starts without a server, and uses it once it appears (F13)', async () => {
     await server.kill();
     const app = await open(server.url);
