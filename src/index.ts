@@ -48,12 +48,12 @@ export {
   type CircuitLogger,
   type ExecuteOptions,
 } from './circuit-breaker/circuit-breaker.service.ts';
-export type {
+export {
   CircuitBreaker,
-  CircuitEvent,
-  CircuitListener,
-  Fallback,
-  Operation,
+  type CircuitEvent,
+  type CircuitListener,
+  type Fallback,
+  type Operation,
 } from './circuit-breaker/circuit-breaker.handle.ts';
 export type { CircuitBreakerConfig, ErrorFilter } from './circuit-breaker/circuit.config.ts';
 export type {

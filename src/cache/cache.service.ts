@@ -421,5 +421,5 @@ export class CacheService {
   }
 }
 
-/** A key that lives a moment longer has a second left, not none. */
-const inSeconds = (ms: number): number => Math.ceil(ms / 1_000);
+/** Rounded, as Redis does: the clock of the server is known to a few milliseconds only. */
+const inSeconds = (ms: number): number => Math.round(ms / 1_000);
