@@ -21,7 +21,7 @@ const HEALTHY_WITHIN_MS = 3_000;
 const CIRCUIT = 'nestjs-keep:server';
 
 const connections = new Connections();
-const cleanUps: (() => Promise<unknown>)[] = [];
+const cleanUps: (() => unknown)[] = [];
 let servers: TestServers;
 let proxy: FaultProxy;
 
@@ -30,10 +30,9 @@ beforeEach(async () => {
   proxy = await FaultProxy.start(servers.port);
 });
 afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0)) await cleanUp();
-  await connections.close();
-  await proxy.close();
-  await servers.stop();
+  // All at once: a connection that cannot be closed must not leave servers running.
+  const ends = [connections.close, () => proxy.close(), () => servers.stop(), ...cleanUps.splice(0)];
+  await Promise.all(ends.map((end) => end()));
 });
 
 /** A connection, what it logs and what it tells. */
@@ -41,7 +40,7 @@ async function open(target: TestTarget = proxy.port, more: { bootBudgetMs?: numb
   const lines: string[] = [];
   const write = (level: string) => (line: string) => lines.push(`${level} ${line}`);
   const circuits = new CircuitBreakerService();
-  cleanUps.push(async () => circuits.onApplicationShutdown());
+  cleanUps.push(() => circuits.onApplicationShutdown());
   const moves: CircuitState[] = [];
   circuits.onStateChange(({ to }) => moves.push(to));
   const { bootBudgetMs = 2_000, ...options } = more;
@@ -223,7 +222,7 @@ it('F12: the password is changed; that is said once, without telling any passwor
   const [before, after] = ['hunter2-before', 'hunter2-after'];
   await servers.ask('CONFIG', 'SET', 'requirepass', before);
   const admin = new Redis(servers.port, HOST, { password: before });
-  cleanUps.push(async () => admin.disconnect());
+  cleanUps.push(() => admin.disconnect());
   const opened = await open(standalone(servers.port, { password: before }));
   const { connection, lines } = opened;
   expect(connection.state).toBe('healthy');

@@ -86,6 +86,7 @@ describe('starting', () => {
     const logger = recorder();
     const connection = await connections.open(proxy.port, { bootBudgetMs: BOOT_BUDGET_MS, logger });
     expect(connection.isAvailable).toBe(false);
+    expect(logger.lines).toEqual([expect.stringContaining(`no answer within ${BOOT_BUDGET_MS} ms`)]);
     await eventually(() => proxy.accepted > 1, { withinMs: 3_000 });
     proxy.mode = 'pass';
     proxy.cut();
@@ -263,6 +264,24 @@ describe('a lent client', () => {
 });
 
 describe('closing', () => {
+  it('ends the attempts to recover, also on a lent client', async () => {
+    const servers = await start();
+    const client = new Redis(servers.port, '127.0.0.1');
+    cleanUps.push(() => client.disconnect());
+    const connection = connections.create({ kind: 'instance', client }, { bootBudgetMs: BOOT_BUDGET_MS });
+    let attempts = 0;
+    connection.onRecovering(() => {
+      attempts += 1;
+      return Promise.reject(new Error('not yet'));
+    });
+    await connection.connect();
+    expect(attempts).toBeGreaterThan(0);
+    await connection.close();
+    const before = attempts;
+    await sleep(1_100);
+    expect(attempts).toBe(before);
+  });
+
   /** A process that opens a connection and a subscription, closes both and has nothing else to do. */
   async function exitOf(port: number, act: 'use' | 'wait'): Promise<{ code: number; closedInMs: number }> {
     const child = fork(join(__dirname, '../support/closing-process.ts'), [String(port), act], {

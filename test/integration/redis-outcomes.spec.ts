@@ -142,8 +142,8 @@ describe('a command that the server refuses', () => {
       expect(error).toBeInstanceOf(StoreUnavailableError);
       expect(error.message).toContain('the server answered READONLY');
       await eventually(() => proxy.accepted === 2);
-      // Nothing is sent to a server that is not the primary.
       for (let times = 0; times < 20; times += 1) {
+        expect(connection.state).toBe('degraded');
         expect((await failureOf(call)).error).toBeInstanceOf(StoreUnavailableError);
         await sleep(50);
       }
