@@ -1,8 +1,5 @@
 import type { Duration } from '../common/duration.ts';
-import { InvalidOptionsError } from '../common/errors.ts';
-import { rule, type Section } from '../common/option-rules.ts';
-import { readOptions } from '../common/read-options.ts';
-import type { Declaration } from '../common/wrap-method.ts';
+import { rule } from '../common/option-rules.ts';
 import type { CallFunction, NamesOption } from './cache-key.ts';
 
 const only = <T>(allowed: string, accepts: (value: unknown) => boolean) =>
@@ -28,22 +25,3 @@ export const optionsOf = <O extends object>(given: number | Duration | O): O | {
   if (typeof given === 'number') return { ttl: `${given}s` };
   return typeof given === 'string' ? { ttl: given } : given;
 };
-
-/**
- * @param needed options of which at least one must be given
- * @throws InvalidOptionsError naming the method and everything that is wrong
- */
-export function checkOptions(
-  options: unknown,
-  rules: Section,
-  decorator: string,
-  { name }: Declaration,
-  needed: readonly string[] = [],
-): void {
-  const faults: string[] = [];
-  readOptions(options, rules, faults);
-  const given = options as Record<string, unknown> | null | undefined;
-  const isEmpty = needed.length > 0 && needed.every((option) => given?.[option] === undefined);
-  if (isEmpty) faults.push(`${needed.join(', ')}: give at least one`);
-  if (faults.length > 0) throw new InvalidOptionsError(`${name}: wrong options of @${decorator}`, faults);
-}

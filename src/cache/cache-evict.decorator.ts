@@ -1,3 +1,4 @@
+import { checkOptions } from '../common/decorator-options.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { oneOf } from '../common/option-rules.ts';
 import {
@@ -8,7 +9,7 @@ import {
   type Invocation,
   wrapMethod,
 } from '../common/wrap-method.ts';
-import { checkOptions, keyOption, namesOption, text } from './cache-decorator.options.ts';
+import { keyOption, namesOption, text } from './cache-decorator.options.ts';
 import type { NamesOption } from './cache-key.ts';
 import { CacheService } from './cache.service.ts';
 import type { ResultOf } from './cacheable.decorator.ts';

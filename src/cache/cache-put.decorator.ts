@@ -1,3 +1,4 @@
+import { checkOptions } from '../common/decorator-options.ts';
 import { isSerializationError } from '../common/errors.ts';
 import {
   type AsyncMethod,
@@ -7,7 +8,7 @@ import {
   type Invocation,
   wrapMethod,
 } from '../common/wrap-method.ts';
-import { callFunction, checkOptions, keyOption, namesOption } from './cache-decorator.options.ts';
+import { callFunction, keyOption, namesOption } from './cache-decorator.options.ts';
 import { type CallFunction, type KeySource, keySourceOf } from './cache-key.ts';
 import { CacheService } from './cache.service.ts';
 import { type CacheableOptions, templatesOf } from './cacheable.decorator.ts';

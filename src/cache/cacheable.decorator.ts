@@ -1,4 +1,5 @@
 import type { Duration } from '../common/duration.ts';
+import { checkOptions } from '../common/decorator-options.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { isRoute } from '../common/route-metadata.ts';
 import {
@@ -9,7 +10,7 @@ import {
   type Invocation,
   wrapMethod,
 } from '../common/wrap-method.ts';
-import { callFunction, checkOptions, keyOption, namesOption, optionsOf } from './cache-decorator.options.ts';
+import { callFunction, keyOption, namesOption, optionsOf } from './cache-decorator.options.ts';
 import type { FactoryContext } from './cache-factory.ts';
 import { type CallFunction, type KeySource, keySourceOf } from './cache-key.ts';
 import { CacheService } from './cache.service.ts';

@@ -6,6 +6,7 @@ import {
   fillReservations,
   type Interception,
   type Invocation,
+  refuseToRun,
   wrapMethod,
 } from './wrap-method.ts';
 
@@ -64,6 +65,7 @@ describe('wrapMethod', () => {
     const { instance, recorder } = recorded(new Base('own'));
     await expect(instance.find('a', 2)).resolves.toBe('own:a:2');
     expect(recorder.calls).toMatchObject([{ name: 'Base.find', args: ['a', 2], service: recorder }]);
+    expect(recorder.calls[0]?.host).toBe(instance);
   });
 
   it('covers what the instance calls on itself', async () => {
@@ -107,6 +109,21 @@ describe('wrapMethod', () => {
       }
     }
     await expect(new Guarded().pay()).rejects.toThrow('Guarded.pay needs its module');
+  });
+
+  it('rejects where the method must not run unprotected, naming the method and the decorator', async () => {
+    const run = jest.fn(async () => Promise.resolve('paid'));
+    class Guarded {
+      @Recorded({ absent: refuseToRun('Recorded') })
+      async pay(): Promise<string> {
+        return run();
+      }
+    }
+    await expect(new Guarded().pay()).rejects.toMatchObject({
+      code: 'KEEP_INVALID_OPTIONS',
+      message: expect.stringMatching(/Guarded\.pay .*@Recorded[^]*CacheModule/) as string,
+    });
+    expect(run).not.toHaveBeenCalled();
   });
 
   it('turns an exception thrown before the first await into a rejection', async () => {

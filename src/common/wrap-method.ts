@@ -1,4 +1,5 @@
 import { Inject, type InjectionToken, Optional } from '@nestjs/common';
+import { InvalidOptionsError } from './errors.ts';
 
 /** What may be decorated: the interception is asynchronous, so the method has to be as well. */
 export type AsyncMethod = (...args: never[]) => Promise<unknown>;
@@ -15,6 +16,8 @@ export interface Invocation<S> {
   /** What tells this implementation from every other: `Child.find`, or `Child/Base.find` where `super` led there. */
   readonly name: string;
   readonly args: readonly unknown[];
+  /** The instance that the method was called on. */
+  readonly host: object;
   /** Runs the method as it was written. */
   readonly proceed: () => Promise<unknown>;
 }
@@ -79,7 +82,10 @@ export function wrapMethod<S>(
     isDelegated ??= delegated?.(Reflect.get(prototype, property) as object) ?? false;
     if (isDelegated) return proceed();
     const service = (this as Record<symbol, S | undefined> | undefined)?.[slot];
-    if (service !== undefined) return around({ service, name: nameOn(this as object), args, proceed });
+    if (service !== undefined) {
+      const host = this as object;
+      return around({ service, host, name: nameOn(host), args, proceed });
+    }
     absent?.(name);
     return proceed();
   };
@@ -103,6 +109,18 @@ export function declarationOf(
   const original = (Reflect.getMetadata(ORIGINAL, method) ?? method) as Method;
   return { prototype, property, name, original };
 }
+
+/**
+ * For `absent`, where running the method as it was written would leave out what its decorator stands for.
+ * @throws InvalidOptionsError always
+ */
+export const refuseToRun =
+  (decorator: string) =>
+  (name: string): never => {
+    throw new InvalidOptionsError(`${name} does not run without its @${decorator}`, [
+      'this instance has no running CacheModule: import it once in the root module, and let Nest build the instance',
+    ]);
+  };
 
 /**
  * Gives an instance that Nest did not build the services its class asks for.
