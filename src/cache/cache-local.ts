@@ -81,8 +81,15 @@ export class CacheLocal {
     this.forgetFlights();
   }
 
-  /** They are heard of again: what is held has to be compared with the server. */
+  /** Whether this process hears of invalidations. */
+  get isTrusted(): boolean {
+    return this.tags.isTrusted;
+  }
+
+  /** They are heard of again, after some may have been missed: nothing from before is served, not even as stale. */
   trust(): void {
+    if (this.tier.isAlone) return;
+    this.tier.clear();
     this.tags.trust();
     this.forgetFlights();
   }

@@ -35,16 +35,15 @@ export class CacheSync {
   private ends: (() => Promise<void>)[] = [];
   private stopHearing = (): void => undefined;
   private timer: NodeJS.Timeout | undefined;
-  private isTrusted = false;
   private lastBeatMs = performance.now();
   private restartedMs = 0;
 
   constructor(private readonly parts: CacheSyncParts) {}
 
   async start(): Promise<void> {
-    const { bus, channels } = this.parts;
-    this.parts.local.distrust();
-    this.stopHearing = bus.onReconnect(() => this.distrust());
+    const { bus, channels, local } = this.parts;
+    local.distrust();
+    this.stopHearing = bus.onReconnect(() => local.distrust());
     this.ends = await Promise.all([
       bus.subscribe(channels.notice, (payload) => this.heed(payload)),
       bus.subscribe(channels.wake, (payload) => this.wake(payload)),
@@ -61,9 +60,9 @@ export class CacheSync {
   }
 
   private tick(): void {
-    const { bus, channels, notices } = this.parts;
+    const { bus, channels, local, notices } = this.parts;
     const now = performance.now();
-    if (this.isTrusted && now - this.lastBeatMs > SILENCE_MS) this.distrust();
+    if (local.isTrusted && now - this.lastBeatMs > SILENCE_MS) local.distrust();
     if (now - Math.max(this.lastBeatMs, this.restartedMs) > DEAF_MS) {
       this.restartedMs = now;
       bus.restart();
@@ -74,19 +73,13 @@ export class CacheSync {
     });
   }
 
-  private distrust(): void {
-    this.isTrusted = false;
-    this.parts.local.distrust();
-  }
-
   /** The own heartbeat came back: notices arrive. */
   private trust(): void {
     const { local } = this.parts;
-    if (!this.isTrusted) {
+    if (!local.isTrusted) {
       this.logs.forget();
       local.trust();
     }
-    this.isTrusted = true;
     this.lastBeatMs = performance.now();
     local.tier.trustFor(SILENCE_MS);
   }

@@ -37,7 +37,7 @@ export class CacheTags {
   /** Grows whenever what is remembered may have become wrong: whoever compared versions before has to compare again. */
   moment = 0;
   /** Whether this process hears of invalidations. */
-  private isTrusted = true;
+  isTrusted = true;
   /** Until when a version is sure to be remembered, as far as this process has seen to it. */
   private readonly remembered = new BoundedMap<Remembered>(MAX_REMEMBERED);
 

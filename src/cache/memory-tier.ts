@@ -37,7 +37,8 @@ const HELD_BYTES = 200;
 export class MemoryTier {
   private readonly held: BoundedMap<Held>;
   private trustedUntilMs = 0;
-  private isAlone = false;
+  /** The server is away: this process serves only what it makes itself. */
+  isAlone = false;
 
   /** @param clock may lag a little: it is looked at on every read */
   constructor(

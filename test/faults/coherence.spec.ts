@@ -29,17 +29,27 @@ describe('memory of several processes', () => {
   let source: string;
 
   /** What B answers, from its memory or not. */
-  const readB = () => b.cache.getOrSet(key, { ttl: '60s', tags: ['story'] }, () => source);
+  const readB = (of = key) => b.cache.getOrSet(of, { ttl: '60s', tags: ['story'] }, () => source);
 
   /** B answers from its memory: it does not see what somebody did behind its back. */
-  const warmUpB = () =>
+  const warmUpB = (of = key) =>
     eventually(async () => {
-      await raw.del(`app:v1:${key}`);
-      await readB();
-      await raw.del(`app:v1:${key}`);
+      await raw.del(`app:v1:${of}`);
+      await readB(of);
+      await raw.del(`app:v1:${of}`);
       const { loads } = b.cache.getMetrics();
-      return (await readB()) === 'old' && b.cache.getMetrics().loads === loads;
+      return (await readB(of)) === 'old' && b.cache.getMetrics().loads === loads;
     });
+
+  /** B serves hits from its memory. */
+  const isHeardAgain = async (): Promise<boolean> => {
+    const probe = `${key}:probe:${sequence++}`;
+    await readB(probe);
+    await raw.del(`app:v1:${probe}`);
+    const { loads } = b.cache.getMetrics();
+    await readB(probe);
+    return b.cache.getMetrics().loads === loads;
+  };
 
   beforeAll(async () => {
     server = await startStandalone();
@@ -93,6 +103,36 @@ describe('memory of several processes', () => {
     await sleep(300);
     proxy.mode = 'pass';
     await eventually(async () => (await readB()) === 'new', { withinMs: BOUND_MS });
+  });
+
+  it('serves none of what it held before a gap, also when it has looked at something else meanwhile', async () => {
+    source = 'old';
+    const another = `${key}:another`;
+    await warmUpB(another);
+    source = 'new';
+    proxy.mode = 'reject';
+    proxy.cut();
+    await a.cache.del(key);
+    proxy.mode = 'pass';
+    await eventually(async () => (await readB(another)) === 'new', { withinMs: BOUND_MS });
+    await eventually(async () => isHeardAgain(), { withinMs: BOUND_MS });
+    await readB(another);
+    expect(await readB()).toBe('new');
+  });
+
+  it('holds values again after its commands had lost their connection for a moment', async () => {
+    await raw.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await eventually(() => a.cache.isRedisAvailable() && b.cache.isRedisAvailable());
+    // Whatever else is invalidated stays its own matter, once both have heard of each other again.
+    await eventually(async () => {
+      source = 'old';
+      await warmUpB();
+      await a.cache.delByTag('another story');
+      await sleep(50);
+      source = 'new';
+      await raw.del(`app:v1:${key}`);
+      return (await readB()) === 'old';
+    });
   });
 
   it('is fresh two seconds after an invalidation although its connection is deaf and looks alive (F18)', async () => {
