@@ -12,6 +12,7 @@ import { CacheService } from './cache/cache.service.ts';
 import { CacheableExplorer } from './cache/cacheable.explorer.ts';
 import { ReadOptionsResolver } from './cache/get-or-set.options.ts';
 import { KeyService } from './cache/key.service.ts';
+import { CircuitBreakerExplorer } from './circuit-breaker/circuit-breaker.explorer.ts';
 import { CircuitBreakerService } from './circuit-breaker/circuit-breaker.service.ts';
 import { CollectionsService } from './collections/collections.service.ts';
 import { MemoryCollectionsStore } from './collections/memory-collections.store.ts';
@@ -162,6 +163,7 @@ export const providers: Provider[] = [
   },
   ServiceExplorer,
   CacheableExplorer,
+  CircuitBreakerExplorer,
   RouteCacheExplorer,
   RouteCacheInterceptor,
 ];

@@ -55,6 +55,10 @@ export {
   type Fallback,
   type Operation,
 } from './circuit-breaker/circuit-breaker.handle.ts';
+export {
+  WithCircuitBreaker,
+  type WithCircuitBreakerOptions,
+} from './circuit-breaker/with-circuit-breaker.decorator.ts';
 export type { CircuitBreakerConfig, ErrorFilter } from './circuit-breaker/circuit.config.ts';
 export type {
   CircuitBreakerStats,

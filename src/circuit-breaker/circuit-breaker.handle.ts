@@ -80,7 +80,11 @@ export class CircuitBreaker<A extends unknown[] = unknown[], R = unknown> {
     const { circuit, operation, errorFilter } = this;
     const run = () => Reflect.apply(operation, self, args);
     const outcome = circuit.run(run, { args, errorFilter });
-    return this.#fallback === undefined ? outcome : outcome.catch((error: unknown) => this.#fallBack(args, error));
+    const fallback = this.#fallback;
+    if (fallback === undefined) return outcome;
+    return outcome.catch((error: unknown) =>
+      circuit.fallBack(error, (failure) => fallback(...args, failure), errorFilter),
+    );
   }
 
   /** What to answer with when a call fails or is refused. Errors that do not count are passed on nevertheless. */
@@ -108,18 +112,14 @@ export class CircuitBreaker<A extends unknown[] = unknown[], R = unknown> {
   close(): void {
     this.circuit.machine.close();
   }
-
-  #fallBack(args: A, error: unknown): R | Promise<R> {
-    if (this.#fallback === undefined || this.circuit.isNeutral(error, this.errorFilter)) throw error;
-    const result = this.#fallback(...args, error as Error);
-    this.circuit.countFallback(result, error);
-    return result;
-  }
 }
 
 /** The circuit behind a handle, for those in this package who count every microsecond. */
 // eslint-disable-next-line @typescript-eslint/dot-notation -- a friend of the class
 export const circuitOf = <A extends unknown[], R>(handle: CircuitBreaker<A, R>): Circuit => handle['circuit'];
+
+/** The operation of handles that bring another one to each call. */
+export const runGiven = ((operation: () => Promise<unknown>) => operation()) as Operation<unknown[], unknown>;
 
 /** `listener` is where `off` looks for the original. */
 function guarded(listener: CircuitListener) {

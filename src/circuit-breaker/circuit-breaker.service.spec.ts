@@ -121,6 +121,26 @@ describe('a closed circuit', () => {
     expect(handle.stats).toMatchObject({ failures: 0, successes: 200 });
   });
 
+  it('counts what a broken filter does not judge, and still answers', async () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockReturnValue();
+    const broken = new TypeError('no such field');
+    const handle = service.create(
+      fail,
+      config({
+        errorFilter: () => {
+          throw broken;
+        },
+      }),
+    );
+    for (let times = 0; times < 4; times += 1) await expect(handle.fire()).rejects.toBe(failure);
+    expect(handle.opened).toBe(true);
+    await expect(
+      service.execute('payments', () => Promise.reject<string>(failure), { fallback: () => 'instead' }),
+    ).resolves.toBe('instead');
+    expect(warn).toHaveBeenCalledWith(broken);
+    warn.mockRestore();
+  });
+
   it('counts the errors of a server', async () => {
     const handle = service.create(() => Promise.reject(new ServiceUnavailableException()), config());
     for (let times = 0; times < 4; times += 1) await outcomeOf(handle.fire());
@@ -453,8 +473,14 @@ describe('configuration', () => {
     expect(() => service.create(fail, config({ timeout: 1_000 }))).not.toThrow();
     const contradict = () => service.create(fail, config({ timeout: '2s', resetTimeout: '5s' }));
     expect(contradict).toThrow(InvalidOptionsError);
-    expect(contradict).toThrow('timeoutMs: is 1000 where the circuit was made, 2000 here');
-    expect(contradict).toThrow('resetTimeoutMs: is 1000 where the circuit was made, 5000 here');
+    expect(contradict).toThrow('timeout: is 1000 ms where the circuit was made, 2000 ms here');
+    expect(() => service.create(fail, config({ timeout: false }))).toThrow(
+      'timeout: is 1000 ms where the circuit was made, false here',
+    );
+    expect(() => service.create(fail, config({ volumeThreshold: 9 }))).toThrow(
+      'volumeThreshold: is 4 where the circuit was made, 9 here',
+    );
+    expect(contradict).toThrow('resetTimeout: is 1000 ms where the circuit was made, 5000 ms here');
   });
 
   it('may be left out where the circuit is only used', async () => {

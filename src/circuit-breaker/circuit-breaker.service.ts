@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { quoted } from './circuit-breaker.errors.ts';
-import { CircuitBreaker, type Operation } from './circuit-breaker.handle.ts';
+import { CircuitBreaker, type Operation, runGiven } from './circuit-breaker.handle.ts';
 import { CIRCUIT_BREAKER_DEFAULTS, type ResolvedCircuitBreakerModuleOptions } from './circuit-breaker.options.ts';
 import { Circuit } from './circuit.ts';
 import { checkAgreement, type CircuitBreakerConfig, readCircuitConfig, withModuleDefaults } from './circuit.config.ts';
@@ -80,10 +80,8 @@ export class CircuitBreakerService implements OnApplicationShutdown {
     try {
       return await circuit.run(() => operation(controller.signal), { errorFilter, late });
     } catch (error) {
-      if (fallback === undefined || circuit.isNeutral(error, errorFilter)) throw error;
-      const result = fallback(error as Error);
-      circuit.countFallback(result, error);
-      return result;
+      if (fallback === undefined) throw error;
+      return circuit.fallBack(error, fallback, errorFilter);
     }
   }
 
@@ -91,7 +89,7 @@ export class CircuitBreakerService implements OnApplicationShutdown {
   get(name: string): CircuitBreaker | undefined {
     const entry = this.#entries.get(name);
     if (entry === undefined) return undefined;
-    entry.first ??= new CircuitBreaker(entry.circuit, runGiven as Operation<unknown[], unknown>);
+    entry.first ??= new CircuitBreaker(entry.circuit, runGiven);
     return entry.first;
   }
 
@@ -176,8 +174,6 @@ function write(logger: CircuitLogger, { name, to, reason, nextTryAt }: CircuitCh
   if (to === 'OPEN' || to === 'ISOLATED') logger.warn(line);
   else logger.log(line);
 }
-
-const runGiven = (operation: () => Promise<unknown>): Promise<unknown> => operation();
 
 /** Only the kind of error: its text may hold data. */
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);

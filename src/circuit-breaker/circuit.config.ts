@@ -78,14 +78,14 @@ const CONFIG_RULES = {
 } satisfies RulesOf<CircuitBreakerConfig>;
 
 /** @throws InvalidOptionsError naming everything that is wrong */
-export function readCircuitConfig(config: CircuitBreakerConfig): GivenCircuitConfig & { readonly name: string } {
+export function readCircuitConfig(
+  config: CircuitBreakerConfig,
+  subject = 'This circuit breaker cannot be made',
+): GivenCircuitConfig & { readonly name: string } {
   const faults: string[] = [];
   const { name, ...given } = readOptions(config, CONFIG_RULES, faults);
   if (name === undefined || faults.length > 0) {
-    throw new InvalidOptionsError(
-      'This circuit breaker cannot be made',
-      faults.length > 0 ? faults : ['name: missing'],
-    );
+    throw new InvalidOptionsError(subject, faults.length > 0 ? faults : ['name: missing']);
   }
   return { name, ...given };
 }
@@ -104,8 +104,16 @@ export function withModuleDefaults(
 export function checkAgreement(given: GivenCircuitConfig, { name, ...made }: ResolvedCircuitConfig): void {
   const faults = (Object.keys(made) as (keyof typeof made)[])
     .filter((option) => option !== 'errorFilter' && given[option] !== undefined && given[option] !== made[option])
-    .map((option) => `${option}: is ${String(made[option])} where the circuit was made, ${String(given[option])} here`);
+    .map((option) => contradiction(option, made[option] as ConfigValue, given[option] as ConfigValue));
   if (faults.length > 0) throw new InvalidOptionsError(`The circuit ${quoted(name)} is configured twice`, faults);
+}
+
+type ConfigValue = number | boolean | null;
+
+function contradiction(option: string, made: ConfigValue, here: ConfigValue): string {
+  const unit = option.endsWith('Ms') ? ' ms' : '';
+  const shown = (value: ConfigValue) => (value === null ? 'false' : `${String(value)}${unit}`);
+  return `${option.replace(/Ms$/, '')}: is ${shown(made)} where the circuit was made, ${shown(here)} here`;
 }
 
 /** The configuration with its public names; durations in milliseconds. */

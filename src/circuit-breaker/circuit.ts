@@ -70,14 +70,23 @@ export class Circuit {
     });
   }
 
-  /** Whether an error says nothing about the health of what was called. */
+  /** Whether an error says nothing about the health of what was called. A filter that throws has not said so. */
   isNeutral(error: unknown, errorFilter = this.config.errorFilter): boolean {
-    return isClientError(error) || errorFilter?.(error) === true;
+    try {
+      return isClientError(error) || errorFilter?.(error) === true;
+    } catch (fault) {
+      process.emitWarning(fault instanceof Error ? fault : String(fault));
+      return false;
+    }
   }
 
-  countFallback(result: unknown, error: unknown): void {
+  /** Answers for a call that failed or was refused. What does not count is passed on. */
+  fallBack<R>(error: unknown, answer: (error: Error) => R | Promise<R>, errorFilter?: ErrorFilter): R | Promise<R> {
+    if (this.isNeutral(error, errorFilter)) throw error;
+    const result = answer(error as Error);
     this.#counts.fallbacks += 1;
     this.machine.events.emit('fallback', result, error);
+    return result;
   }
 
   /** Closes the circuit and forgets what happened so far. */

@@ -1,4 +1,4 @@
-import { circuitOf } from '../circuit-breaker/circuit-breaker.handle.ts';
+import { circuitOf, runGiven } from '../circuit-breaker/circuit-breaker.handle.ts';
 import {
   CIRCUIT_BREAKER_DEFAULTS,
   type ResolvedServerBreakerOptions,
@@ -18,8 +18,6 @@ export const defaultBreaker = (): ServerBreaker => ({
   options: CIRCUIT_BREAKER_DEFAULTS.server,
 });
 
-const run = (command: () => Promise<unknown>): Promise<unknown> => command();
-
 /**
  * The breaker in front of one shard: a node of a cluster, or the whole server. It opens when the server is connected
  * and does not answer, which nothing else would notice; what it refuses or answers otherwise never counts.
@@ -29,7 +27,7 @@ export function createServerCircuit(
   commandTimeoutMs: number,
   shard = 'server',
 ): Circuit {
-  const handle = circuits.create(run, {
+  const handle = circuits.create(runGiven, {
     name: `nestjs-keep:${shard}`,
     timeout: commandTimeoutMs,
     errorThresholdPercentage: 50,
