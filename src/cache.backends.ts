@@ -2,6 +2,7 @@ import type { ResolvedModuleOptions } from './cache.module-options.ts';
 import type { CacheEntry } from './cache/cache-entry.ts';
 import type { CacheStore } from './cache/cache-store.interface.ts';
 import type { CacheWaiters } from './cache/cache-waiters.ts';
+import { MeasuredCacheStore } from './cache/measured-cache.store.ts';
 import { MemoryCacheStore } from './cache/memory-cache.store.ts';
 import type { MemoryTierOptions } from './cache/memory-tier.ts';
 import { RedisCacheStore, type CacheChannels } from './cache/redis-cache.store.ts';
@@ -13,6 +14,7 @@ import { systemClock } from './common/clock.ts';
 import type { KeySpace } from './common/keys.ts';
 import { LeveledLogger } from './common/leveled-logger.ts';
 import { MemoryKeyspace } from './common/memory-keyspace.ts';
+import type { Telemetry } from './common/telemetry.ts';
 import type { LockStore } from './lock/lock-store.interface.ts';
 import { MemoryLockStore } from './lock/memory-lock.store.ts';
 import { RedisLockStore } from './lock/redis-lock.store.ts';
@@ -48,6 +50,7 @@ export interface BackendOptions {
   readonly circuits: CircuitBreakerService;
   readonly waiters: CacheWaiters;
   readonly channels: CacheChannels;
+  readonly telemetry: Telemetry;
 }
 
 export const channelsOf = (keys: KeySpace): CacheChannels => ({
@@ -61,15 +64,19 @@ export async function openBackend(parts: BackendOptions): Promise<Backend> {
   return redis === null ? openMemory(parts) : openServer(redis, parts);
 }
 
-function openMemory({ options, waiters }: BackendOptions): Backend {
+function openMemory({ options, waiters, telemetry }: BackendOptions): Backend {
   const { maxEntries, maxBytes, ttlMs } = options.cache.l1;
   // The tier in front holds a part of the same entries, ready to be served, so the bounds are shared out.
   const tier = { maxEntries: Math.floor(maxEntries / 4), maxBytes: Math.floor(maxBytes / 4), ttlMs };
-  const keyspace = new MemoryKeyspace<CacheEntry>({ maxEntries, maxBytes: maxBytes - tier.maxBytes });
+  const keyspace = new MemoryKeyspace<CacheEntry>(
+    { maxEntries, maxBytes: maxBytes - tier.maxBytes },
+    systemClock,
+    () => telemetry.evictions++,
+  );
   const bus = new MemoryMessageBus();
   keyspace.startSweeping();
   return {
-    cache: new MemoryCacheStore(keyspace, systemClock, (key) => waiters.wake(key)),
+    cache: new MeasuredCacheStore(new MemoryCacheStore(keyspace, systemClock, (key) => waiters.wake(key)), telemetry),
     recoveryCache: undefined,
     tier,
     collections: new MemoryCollectionsStore(keyspace),
@@ -86,13 +93,13 @@ function openMemory({ options, waiters }: BackendOptions): Backend {
 }
 
 async function openServer(redis: ResolvedRedisOptions, parts: BackendOptions): Promise<Backend> {
-  const { options, circuits, channels } = parts;
+  const { options, circuits, channels, telemetry } = parts;
   const breaker = { circuits, options: options.circuitBreaker.server };
   const connection = new RedisConnection(redis, new LeveledLogger('CacheModule', options.logLevel), breaker);
   await connection.connect();
   const bus = new RedisMessageBus(connection);
   return {
-    cache: new RedisCacheStore(connection, channels),
+    cache: new MeasuredCacheStore(new RedisCacheStore(connection, channels), telemetry),
     recoveryCache: new RedisCacheStore(connection.duringRecovery, channels),
     tier: options.cache.l1,
     collections: new RedisCollectionsStore(connection),

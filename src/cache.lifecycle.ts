@@ -20,6 +20,7 @@ export class CacheLifecycle implements OnApplicationShutdown {
   async onApplicationShutdown(): Promise<void> {
     await within(this.engine.local.settled(), DRAIN_MS, undefined);
     this.engine.recovery.stop();
+    this.engine.windows.stop();
     await this.sync.stop();
     await this.backend.close();
   }

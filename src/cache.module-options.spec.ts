@@ -45,7 +45,7 @@ describe('resolveModuleOptions', () => {
         resetTimeoutMs: 30_000,
         server: { failureThreshold: 5, recoveryTimeoutMs: 1_000, monitoringPeriodMs: 1_000, halfOpenMaxCalls: 1 },
       },
-      metrics: { enabled: true },
+      metrics: { enabled: true, prefix: 'cache_', logEveryMs: 0 },
       admin: { enabled: false, token: null },
       logLevel: 'log',
     });

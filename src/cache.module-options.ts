@@ -23,6 +23,7 @@ import {
   type RateLimitModuleOptions,
   type ResolvedRateLimitModuleOptions,
 } from './rate-limit/rate-limit.options.ts';
+import { METRICS_DEFAULTS, type MetricsOptions, type ResolvedMetricsOptions } from './metrics/metrics.options.ts';
 import type { RedisOptions, ResolvedRedisOptions } from './redis/redis.options.ts';
 import { resolveRedisOptions } from './redis/resolve-redis-options.ts';
 
@@ -41,13 +42,6 @@ export interface CacheModuleOptions {
   readonly logLevel?: LogLevel;
 }
 
-export interface MetricsOptions {
-  /** Prometheus metrics, where `prom-client` is installed. @default true */
-  readonly enabled?: boolean;
-}
-
-const METRICS_DEFAULTS: Required<MetricsOptions> = { enabled: true };
-
 /** `CacheModuleOptions` with everything decided; durations in milliseconds, sizes in bytes. */
 export interface ResolvedModuleOptions {
   /** `null`: memory mode. */
@@ -58,7 +52,7 @@ export interface ResolvedModuleOptions {
   readonly rateLimit: ResolvedRateLimitModuleOptions;
   readonly collections: ResolvedCollectionsOptions;
   readonly circuitBreaker: ResolvedCircuitBreakerModuleOptions;
-  readonly metrics: Required<MetricsOptions>;
+  readonly metrics: ResolvedMetricsOptions;
   readonly admin: ResolvedAdminOptions;
   readonly logLevel: LogLevel;
 }

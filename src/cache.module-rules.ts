@@ -4,6 +4,7 @@ import { COLLECTIONS_RULES } from './collections/collections.options.ts';
 import type { KeyOptions } from './common/keys.ts';
 import { either, flag, integer, oneOf, rule, secret, text, type RulesOf } from './common/option-rules.ts';
 import { LOCK_RULES } from './lock/lock.options.ts';
+import { METRICS_RULES } from './metrics/metrics.options.ts';
 import { RATE_LIMIT_RULES } from './rate-limit/rate-limit.options.ts';
 import { isRedisClient, REDIS_RULES } from './redis/redis.options.ts';
 
@@ -24,7 +25,7 @@ const SHARED_RULES = {
   rateLimit: RATE_LIMIT_RULES,
   collections: COLLECTIONS_RULES,
   circuitBreaker: CIRCUIT_BREAKER_RULES,
-  metrics: { enabled: flag },
+  metrics: METRICS_RULES,
   logLevel: oneOf('fatal', 'error', 'warn', 'log', 'debug', 'verbose'),
 };
 

@@ -20,10 +20,13 @@ import { KeySpace } from './common/keys.ts';
 import { LeveledLogger } from './common/leveled-logger.ts';
 import { MemoryKeyspace } from './common/memory-keyspace.ts';
 import { ServiceExplorer } from './common/service.explorer.ts';
+import { Telemetry } from './common/telemetry.ts';
 import { RouteCacheExplorer } from './http-cache/route-cache.explorer.ts';
 import { RouteCacheInterceptor } from './http-cache/route-cache.interceptor.ts';
 import { LockService } from './lock/lock.service.ts';
 import { CacheMetricsExporter } from './metrics/cache-metrics.exporter.ts';
+import { FactsSource } from './metrics/facts.source.ts';
+import { MetricsLog } from './metrics/metrics.log.ts';
 import { PubSub } from './message-bus/pub-sub.ts';
 import { RateLimitService } from './rate-limit/rate-limit.service.ts';
 
@@ -53,6 +56,7 @@ export const providers: Provider[] = [
     useFactory: ({ keys }: ResolvedModuleOptions) => new KeySpace(keys),
   },
   CacheWaiters,
+  Telemetry,
   {
     provide: CircuitBreakerService,
     inject: [OPTIONS],
@@ -61,22 +65,33 @@ export const providers: Provider[] = [
   },
   {
     provide: BACKEND,
-    inject: [OPTIONS, KeySpace, CacheWaiters, CircuitBreakerService],
+    inject: [OPTIONS, KeySpace, CacheWaiters, CircuitBreakerService, Telemetry],
     useFactory: (
       options: ResolvedModuleOptions,
       keys: KeySpace,
       waiters: CacheWaiters,
       circuits: CircuitBreakerService,
-    ) => openBackend({ options, circuits, waiters, channels: channelsOf(keys) }),
+      telemetry: Telemetry,
+    ) => openBackend({ options, circuits, waiters, channels: channelsOf(keys), telemetry }),
   },
   {
     provide: CacheEngine,
-    inject: [BACKEND, CacheWaiters, KeySpace, OPTIONS],
-    useFactory: (backend: Backend, waiters: CacheWaiters, keys: KeySpace, options: ResolvedModuleOptions) => {
+    inject: [BACKEND, CacheWaiters, KeySpace, OPTIONS, Telemetry],
+    useFactory: (
+      backend: Backend,
+      waiters: CacheWaiters,
+      keys: KeySpace,
+      options: ResolvedModuleOptions,
+      telemetry: Telemetry,
+    ) => {
       const { cache: store, recoveryCache: recoveryStore, tier } = backend;
       const trace = traceOf(options);
-      const engine = new CacheEngine({ store, recoveryStore, tier, waiters, keys, options: options.cache, trace });
-      joinServer(engine, backend);
+      const { cache } = options;
+      // In memory mode the tier holds a second copy: leaving it is no loss.
+      const onEvict = backend.keyspace === undefined ? () => telemetry.evictions++ : undefined;
+      const engine = new CacheEngine({ store, recoveryStore, tier, waiters, keys, options: cache, trace, onEvict });
+      joinServer(engine, backend, telemetry);
+      engine.windows.start();
       return engine;
     },
   },
@@ -129,13 +144,30 @@ export const providers: Provider[] = [
       new PubSub(bus, keys, new LeveledLogger('PubSub', logLevel)),
   },
   {
+    provide: CacheStatsReader,
+    inject: [CacheEngine, BACKEND],
+    useFactory: (engine: CacheEngine, { connection, keyspace }: Backend) =>
+      new CacheStatsReader({ engine, connection, memory: keyspace ?? engine.local.tier }),
+  },
+  {
     provide: CacheService,
-    inject: [OPTIONS, CacheEngine, KeySpace, BACKEND, CollectionsService, PubSub, LockService, RateLimitService],
+    inject: [
+      OPTIONS,
+      CacheEngine,
+      KeySpace,
+      BACKEND,
+      CacheStatsReader,
+      CollectionsService,
+      PubSub,
+      LockService,
+      RateLimitService,
+    ],
     useFactory: (
       options: ResolvedModuleOptions,
       engine: CacheEngine,
       keys: KeySpace,
-      { connection, keyspace }: Backend,
+      { connection }: Backend,
+      stats: CacheStatsReader,
       collections: CollectionsService,
       pubSub: PubSub,
       locks: LockService,
@@ -147,19 +179,37 @@ export const providers: Provider[] = [
         ...services,
         engine,
         options: cache,
-        read: new ReadOptionsResolver(cache, (message) => new LeveledLogger('Cache', options.logLevel).warn(message)),
+        read: new ReadOptionsResolver(
+          cache,
+          (message) => new LeveledLogger('Cache', options.logLevel).warn(message),
+          engine.metrics.caches,
+        ),
         keys,
         separator: names.separator,
-        stats: new CacheStatsReader({ engine, connection, memory: keyspace ?? engine.local.tier }),
+        stats,
         connection,
       });
     },
   },
   {
     provide: CacheMetricsExporter,
-    inject: [CacheService, OPTIONS],
-    useFactory: (cache: CacheService, { metrics, logLevel }: ResolvedModuleOptions) =>
-      new CacheMetricsExporter(cache, metrics.enabled, new LeveledLogger('CacheModule', logLevel)),
+    inject: [CacheEngine, CacheStatsReader, Telemetry, CircuitBreakerService, OPTIONS],
+    useFactory: (
+      { metrics: cache }: CacheEngine,
+      stats: CacheStatsReader,
+      telemetry: Telemetry,
+      circuits: CircuitBreakerService,
+      { metrics, logLevel }: ResolvedModuleOptions,
+    ) => {
+      const source = new FactsSource({ cache, stats, telemetry, circuits });
+      return new CacheMetricsExporter(source, metrics, new LeveledLogger('CacheModule', logLevel));
+    },
+  },
+  {
+    provide: MetricsLog,
+    inject: [CacheStatsReader, OPTIONS],
+    useFactory: (stats: CacheStatsReader, { metrics, logLevel }: ResolvedModuleOptions) =>
+      new MetricsLog(stats, metrics.logEveryMs, new LeveledLogger('CacheMetrics', logLevel)),
   },
   ServiceExplorer,
   CacheableExplorer,
@@ -183,7 +233,7 @@ function traceOf({ logLevel }: ResolvedModuleOptions): ReadTrace | undefined {
 }
 
 /** In memory mode there is nobody to hear of; with a server the cache follows its outages. */
-function joinServer({ local, outage }: CacheEngine, { connection }: Backend): void {
+function joinServer({ local, outage }: CacheEngine, { connection }: Backend, telemetry: Telemetry): void {
   if (connection === undefined) {
     local.tier.trustFor(Number.POSITIVE_INFINITY);
     return;
@@ -191,6 +241,7 @@ function joinServer({ local, outage }: CacheEngine, { connection }: Backend): vo
   if (!connection.isAvailable) outage.begin();
   connection.onStateChange(({ to }) => {
     if (to === 'degraded') outage.begin();
+    if (to === 'healthy') telemetry.reconnects++;
   });
   connection.onRecovering(({ runIdChanged }) => outage.end({ hasLostData: runIdChanged }));
 }

@@ -1,5 +1,5 @@
 export { CacheModule } from './cache.module.ts';
-export type { CacheModuleOptions, MetricsOptions } from './cache.module-options.ts';
+export type { CacheModuleOptions } from './cache.module-options.ts';
 export type { CacheModuleOptionsFactory } from './cache.module-definition.ts';
 export { cacheConfig, cacheEnvironment } from './cache.config.ts';
 export type { Duration } from './common/duration.ts';
@@ -10,6 +10,7 @@ export type { GetOrSetOptions, SetOptions, StandardSchema, Tier } from './cache/
 export type { Factory, FactoryContext } from './cache/cache-factory.ts';
 export type { CacheMetricsSnapshot as CacheMetrics } from './cache/cache-metrics.ts';
 export type { CacheStats, LocalStats, ServerStats } from './cache/cache-stats.ts';
+export type { StatsWindow, WindowStats } from './cache/cache-windows.ts';
 export type { Loaded, WarmEntry, WarmReport } from './cache/cache-batch.ts';
 
 export { Cacheable, type CacheableOptions } from './cache/cacheable.decorator.ts';
@@ -24,6 +25,8 @@ export type { KeyOptions } from './common/keys.ts';
 export { CollectionsService } from './collections/collections.service.ts';
 export type { CollectionsOptions } from './collections/collections.options.ts';
 export type { CollectionValue } from './collections/collections.values.ts';
+
+export type { MetricsOptions } from './metrics/metrics.options.ts';
 
 export { LockService } from './lock/lock.service.ts';
 export type { Lock } from './lock/lock.handle.ts';

@@ -14,6 +14,7 @@ import type { CacheStore } from './cache-store.interface.ts';
 import { Notices } from './cache-notices.ts';
 import { CacheTags } from './cache-tags.ts';
 import type { CacheWaiters } from './cache-waiters.ts';
+import { CacheWindows } from './cache-windows.ts';
 import { CacheWriter } from './cache-writer.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
 import { RefreshBackoff } from './refresh-backoff.ts';
@@ -31,11 +32,14 @@ export interface CacheEngineParts {
   readonly options: ResolvedCacheOptions;
   readonly trace?: ReadTrace | undefined;
   readonly clock?: Clock;
+  /** Told of each entry that leaves the memory tier for lack of room. */
+  readonly onEvict?: (() => unknown) | undefined;
 }
 
 /** The parts that work on one store, put together. */
 export class CacheEngine {
   readonly metrics = new CacheMetrics();
+  readonly windows = new CacheWindows(this.metrics);
   readonly journal = new CacheJournal();
   readonly notices = new Notices();
   readonly store: CacheStore;
@@ -55,13 +59,14 @@ export class CacheEngine {
     options,
     trace,
     clock = systemClock,
+    onEvict,
   }: CacheEngineParts) {
     const { metrics, journal, notices } = this;
     const now = (): number => store.now();
     const { maxValueBytes: maxBytes, compressAboveBytes, maxLatencyMs } = options;
     const tags = new CacheTags(store, keys);
     const keeper = new CacheKeeper(tags, metrics, { maxBytes, compressAboveBytes }, now);
-    const local = new CacheLocal(new MemoryTier(tier, tags, new TurnClock(clock), now), tags, keys);
+    const local = new CacheLocal(new MemoryTier(tier, tags, new TurnClock(clock), now, onEvict), tags, keys);
     const leases = new CacheLeases(store, waiters);
     const reader = new CacheReader(store, tags, metrics, journal, maxLatencyMs);
     const recovery = new CacheRecovery({ store, recoveryStore, tags, journal, notices });

@@ -1,4 +1,5 @@
 import type { Factory } from './cache-factory.ts';
+import type { CacheCounts } from './cache-metrics.ts';
 import type { Copy } from './cache-reader.ts';
 import type { ResolvedReadOptions } from './get-or-set.options.ts';
 
@@ -12,6 +13,8 @@ export interface ReadOrder<T> {
   readonly stampNames: readonly string[];
   readonly options: ResolvedReadOptions;
   readonly factory: Factory<T>;
+  /** Where the read is counted. */
+  readonly counts: CacheCounts;
 }
 
 /** How a read was answered. */

@@ -68,11 +68,13 @@ export class CacheRefresh {
   }
 
   private async produced<T>(order: ReadOrder<T>, { seen }: Look<T>, held: Held, flight: Flight): Promise<Outcome<T>> {
-    const { local, keeper, metrics, backoff } = this.parts;
-    const { name, options, factory, stampNames } = order;
+    const { local, keeper, backoff } = this.parts;
+    const { name, options, factory, stampNames, counts } = order;
     const stale = seen.kind === 'stale' && acceptsStale(options) ? { value: seen.copy.again() } : undefined;
-    metrics.loads++;
+    counts.loads++;
+    const startedAt = performance.now();
     const produced = await local.context.inside(flight, () => produce({ name, options, factory, stale }));
+    counts.factories.record(performance.now() - startedAt);
     switch (produced.kind) {
       case 'value':
         backoff.succeeded(order.key);

@@ -4,7 +4,7 @@ import { within } from '../common/within.ts';
 import { produce } from './cache-factory.ts';
 import type { CacheJournal } from './cache-journal.ts';
 import type { CacheLocal } from './cache-local.ts';
-import type { CacheMetrics } from './cache-metrics.ts';
+import type { CacheCounts, CacheMetrics } from './cache-metrics.ts';
 import { acceptsStale, hit, type Outcome, type ReadOrder } from './cache-read.ts';
 import { copyOf, NO_VERSIONS, type CacheReader, type Copy, type Fresh, type Look, type Seen } from './cache-reader.ts';
 import type { CacheRefresh } from './cache-refresh.ts';
@@ -26,7 +26,7 @@ export interface CacheStackParts {
 
 export type ReadTrace = (key: string, outcome: 'hit' | 'stale' | 'miss' | 'failure') => void;
 
-const COUNTER_OF = { hit: 'hits', stale: 'stale', miss: 'misses' } as const;
+const COUNTER_OF = { hit: 'storeHits', stale: 'stale', miss: 'misses' } as const;
 
 /**
  * A read from top to bottom: memory → look in the store → fresh, so answer → otherwise claim the key → compute → keep.
@@ -40,12 +40,12 @@ export class CacheStack {
   constructor(private readonly parts: CacheStackParts) {}
 
   /** A fresh value that this process holds, or undefined: no I/O, and nothing but the value is made. */
-  peek(name: string, { isFrozen, tier }: ResolvedReadOptions): unknown {
-    const { local, metrics, trace } = this.parts;
+  peek(name: string, { isFrozen, tier }: ResolvedReadOptions, counts: CacheCounts): unknown {
+    const { local, trace } = this.parts;
     if (tier === 'l2') return undefined;
     const value = local.tier.read(name, isFrozen);
     if (value === undefined) return undefined;
-    metrics.hits++;
+    counts.memoryHits++;
     trace?.(name, 'hit');
     return value;
   }
@@ -53,14 +53,16 @@ export class CacheStack {
   async getOrSet<T>(order: ReadOrder<T>): Promise<T> {
     const { reads, context } = this.parts.local;
     if (order.options.coalesce === 'off') {
-      const { copy } = await this.counted(order.name, this.read(order, undefined));
+      const { copy } = await this.counted(order, this.read(order, undefined));
       return copy.value;
     }
     const running = reads.get(order.key);
     const flight = running ?? reads.start(order.key, (own) => this.read(order, own));
     const answer = context.wait(flight, () => new ReentrantLoadError(order.name)) as Promise<Outcome<T>>;
-    const { copy } = await this.counted(order.name, answer);
-    return running === undefined ? copy.value : this.shared(copy);
+    const { copy } = await this.counted(order, answer);
+    if (running === undefined) return copy.value;
+    order.counts.coalesced++;
+    return copy.again();
   }
 
   /** Has a fresh value that was just read computed anew, if its time is nearly over. */
@@ -87,9 +89,10 @@ export class CacheStack {
   }
 
   /** Runs the factory and keeps nothing. */
-  async bypass<T>({ name, options, factory }: ReadOrder<T>): Promise<T> {
-    this.parts.metrics.loads++;
-    this.parts.metrics.misses++;
+  async bypass<T>({ name, options, factory, counts }: ReadOrder<T>): Promise<T> {
+    counts.loads++;
+    counts.misses++;
+    counts.bypassed++;
     const produced = await produce({ name, options, factory, stale: undefined });
     if (produced.kind === 'value') return produced.value;
     throw produced.kind === 'failed' ? produced.error : new Error('There is no stale value to keep');
@@ -166,24 +169,22 @@ export class CacheStack {
   }
 
   /** Records how a read went: the one place that does. */
-  private async counted<T>(name: string, answer: Promise<Outcome<T>>): Promise<Outcome<T>> {
-    const { metrics, trace } = this.parts;
+  private async counted<T>({ name, counts }: ReadOrder<T>, answer: Promise<Outcome<T>>): Promise<Outcome<T>> {
+    const { trace } = this.parts;
+    const startedAt = performance.now();
     try {
       const outcome = await answer;
       const kind = outcome.kind === 'loaded' ? 'miss' : outcome.freshness === 'fresh' ? 'hit' : 'stale';
-      metrics[COUNTER_OF[kind]]++;
+      counts[COUNTER_OF[kind]]++;
       trace?.(name, kind);
       return outcome;
     } catch (error) {
-      metrics.failures++;
+      counts.failures++;
       trace?.(name, 'failure');
       throw error;
+    } finally {
+      counts.reads.record(performance.now() - startedAt);
     }
-  }
-
-  private shared<T>(copy: Copy<T>): T {
-    this.parts.metrics.coalesced++;
-    return copy.again();
   }
 }
 

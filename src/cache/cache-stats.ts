@@ -1,6 +1,7 @@
 import { isStoreFailure } from '../common/errors.ts';
 import type { RedisConnection } from '../redis/redis.connection.ts';
 import type { CacheEngine } from './cache-engine.ts';
+import type { StatsWindow, WindowStats } from './cache-windows.ts';
 
 /** What this process knows of the cache without asking anybody. */
 export interface LocalStats {
@@ -12,6 +13,10 @@ export interface LocalStats {
   readonly journal: number;
   /** Since when the server does not answer, in milliseconds since the epoch. */
   readonly degradedSince: number | null;
+  /** Why it does not, without user and password; null while it does. */
+  readonly degradedReason: string | null;
+  /** Reads over the last minute, five minutes and hour. */
+  readonly windows: Readonly<Record<StatsWindow, WindowStats>>;
 }
 
 /** The server's own figures, which count everything on it. */
@@ -42,10 +47,19 @@ export class CacheStatsReader {
   constructor(private readonly parts: CacheStatsParts) {}
 
   local(): LocalStats {
-    const { engine, memory } = this.parts;
-    const { degradedSince } = engine.outage;
+    const { memory } = this.parts;
+    const { windows, journal, outage } = this.parts.engine;
+    const { degradedSince } = outage;
     const { entries, bytes } = memory;
-    return { mode: this.mode(), l1: { entries, bytes }, journal: engine.journal.size, degradedSince };
+    const [minute, fiveMinutes, hour] = [windows.over('1m'), windows.over('5m'), windows.over('1h')];
+    return {
+      mode: this.mode(),
+      l1: { entries, bytes },
+      journal: journal.size,
+      degradedSince,
+      degradedReason: degradedSince === null ? null : (this.parts.connection?.reason ?? null),
+      windows: { '1m': minute, '5m': fiveMinutes, '1h': hour },
+    };
   }
 
   async server(): Promise<ServerStats | null> {

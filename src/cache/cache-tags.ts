@@ -24,6 +24,7 @@ const OLDEST = '0'.repeat(16);
 export const tagStamp = (tag: string): string => `tag:${tag}`;
 /** Every entry carries the epoch of each scope that it lies in; `''` is the whole cache. */
 export const epochStamp = (scope: string): string => `epoch:${scope}`;
+export const isEpoch = (stamp: string): boolean => stamp.startsWith('epoch:');
 
 /**
  * Tags and epochs as versions: an entry remembers the versions that were current *before* its factory ran, and is valid

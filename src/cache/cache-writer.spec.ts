@@ -74,6 +74,7 @@ function setUpWith<S extends MemoryCacheStore>(
       stampNames: ['epoch:'],
       options: new ReadOptionsResolver(CACHE_DEFAULTS).forRead(60),
       factory,
+      counts: engine.metrics.caches.of('default'),
     });
   return { engine, store, read };
 }

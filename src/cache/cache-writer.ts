@@ -9,7 +9,7 @@ import type { CacheMetrics } from './cache-metrics.ts';
 import type { CacheRecovery } from './cache-recovery.ts';
 import type { CacheStore } from './cache-store.interface.ts';
 import type { Notices } from './cache-notices.ts';
-import { stampsOf, type CacheTags, type Versions } from './cache-tags.ts';
+import { isEpoch, stampsOf, type CacheTags, type Versions } from './cache-tags.ts';
 import type { ResolvedReadOptions } from './get-or-set.options.ts';
 
 export interface CacheWriterParts {
@@ -76,6 +76,7 @@ export class CacheWriter {
       away: () => 0,
     });
     metrics.deletes += removed;
+    metrics.invalidated.key += keys.length;
     return removed;
   }
 
@@ -91,6 +92,7 @@ export class CacheWriter {
       away: () => held,
     });
     metrics.deletes += removed;
+    metrics.invalidated.pattern++;
     return removed;
   }
 
@@ -104,6 +106,7 @@ export class CacheWriter {
       away: () => undefined,
     });
     metrics.invalidations += stampNames.length;
+    for (const name of stampNames) metrics.invalidated[isEpoch(name) ? 'namespace' : 'tag']++;
   }
 
   /** Gives a key of any type a new time to live; false when there is none, or the server is away. */

@@ -14,7 +14,7 @@ import { BatchLoader, chunksOf, warmUp, type Loaded, type WarmEntry, type WarmRe
 import type { CacheEngine } from './cache-engine.ts';
 import type { ReadOrder } from './cache-read.ts';
 import type { Factory } from './cache-factory.ts';
-import type { CacheMetricsSnapshot } from './cache-metrics.ts';
+import { CacheCounts, type CacheMetricsSnapshot } from './cache-metrics.ts';
 import type { CacheStats, CacheStatsReader, LocalStats } from './cache-stats.ts';
 import { epochStamp, tagStamp } from './cache-tags.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
@@ -45,6 +45,8 @@ export interface CacheParts {
 
 /** Where a service's keys lie: `prefix` goes before each of them, `epochs` are those of all scopes around them. */
 interface Scope {
+  /** What its reads are counted under. */
+  readonly name: string;
   readonly prefix: string;
   readonly epochs: readonly string[];
 }
@@ -52,7 +54,10 @@ interface Scope {
 type Ttl<T> = number | Duration | GetOrSetOptions<T>;
 type SetTtl = number | Duration | SetOptions;
 
-const ROOT: Scope = { prefix: '', epochs: [epochStamp('')] };
+/** What nobody sees: `has` is no read. */
+const UNCOUNTED = new CacheCounts();
+
+const ROOT: Scope = { name: 'default', prefix: '', epochs: [epochStamp('')] };
 
 /**
  * The cache: values by key, on the configured server or in memory, with what teams use beside it (collections,
@@ -67,10 +72,12 @@ const ROOT: Scope = { prefix: '', epochs: [epochStamp('')] };
 export class CacheService {
   readonly #parts: CacheParts;
   readonly #scope: Scope;
+  readonly #counts: CacheCounts;
 
   constructor(parts: CacheParts, scope: Scope = ROOT) {
     this.#parts = parts;
     this.#scope = scope;
+    this.#counts = parts.engine.metrics.caches.of(scope.name);
   }
 
   /**
@@ -79,16 +86,18 @@ export class CacheService {
    * @throws WrongTypeError when the key holds a set, hash or list
    */
   async get<T>(key: string): Promise<T | undefined> {
-    const held = this.#peek(key, this.#parts.read.forRead(undefined));
+    const counts = this.#counts;
+    const held = this.#peek(key, this.#parts.read.forRead(undefined), counts);
     if (held !== undefined) return held as T;
     const fullKey = this.#full(key);
-    const { metrics, stack } = this.#parts.engine;
-    const seen = await this.#unlessAway(stack.find<T>(fullKey, this.#scope.epochs));
+    const startedAt = performance.now();
+    const seen = await this.#unlessAway(this.#parts.engine.stack.find<T>(fullKey, this.#scope.epochs));
+    counts.reads.record(performance.now() - startedAt);
     if (seen?.kind === 'fresh') {
-      metrics.hits++;
+      counts.storeHits++;
       return seen.copy.value;
     }
-    metrics.misses++;
+    counts.misses++;
     if (seen?.kind === 'missing' && seen.distrusted === undefined) {
       await this.#unlessAway(this.#assertNoCollection(fullKey));
     }
@@ -111,7 +120,7 @@ export class CacheService {
    */
   async getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
     const options = this.#parts.read.forRead(ttl);
-    const held = this.#peek(key, options);
+    const held = this.#peek(key, options, options.counts ?? this.#counts);
     if (held !== undefined && options.earlyRefresh === undefined && options.schema === undefined) return held as T;
     const order = this.#order(key, options, factory);
     if (held !== undefined && (await this.#isServed(held, order))) return held as T;
@@ -128,7 +137,7 @@ export class CacheService {
   /** Whether there is a value or collection; while the server is away, whether this process holds a value. */
   async has(key: string): Promise<boolean> {
     const fullKey = this.#full(key);
-    if (this.#peek(key, this.#parts.read.forRead(undefined)) !== undefined) return true;
+    if (this.#peek(key, this.#parts.read.forRead(undefined), UNCOUNTED) !== undefined) return true;
     return ((await this.#unlessAway(this.#ttl(fullKey))) ?? -2) !== -2;
   }
 
@@ -236,7 +245,7 @@ export class CacheService {
   namespace(name: string): CacheService {
     const path = this.#scope.prefix + validKey(name, 'namespace');
     const epochs = [...this.#scope.epochs, epochStamp(path)];
-    return new CacheService(this.#parts, { prefix: path + this.#parts.separator, epochs });
+    return new CacheService(this.#parts, { name: path, prefix: path + this.#parts.separator, epochs });
   }
 
   sadd(key: string, ...members: CollectionValue[]): Promise<number> {
@@ -347,6 +356,7 @@ export class CacheService {
 
   resetMetrics(): void {
     this.#parts.engine.metrics.reset();
+    this.#parts.engine.windows.reset();
   }
 
   async getStats(): Promise<CacheStats> {
@@ -373,15 +383,16 @@ export class CacheService {
   }
 
   #order<T>(key: string, options: ResolvedReadOptions, factory: Factory<T>): ReadOrder<T> {
-    return { key: this.#full(key), name: key, stampNames: this.#stampNames(options), options, factory };
+    const counts = options.counts ?? this.#counts;
+    return { key: this.#full(key), name: key, stampNames: this.#stampNames(options), options, factory, counts };
   }
 
   /** What this process holds; a key that is not a text is never held. */
-  #peek(key: string, options: ResolvedReadOptions): unknown {
+  #peek(key: string, options: ResolvedReadOptions, counts: CacheCounts): unknown {
     const { enabled, rolloutPercent } = this.#parts.options;
     if (!enabled || rolloutPercent < 100 || typeof key !== 'string') return undefined;
     const { prefix } = this.#scope;
-    return this.#parts.engine.stack.peek(prefix === '' ? key : prefix + key, options);
+    return this.#parts.engine.stack.peek(prefix === '' ? key : prefix + key, options, counts);
   }
 
   /** The rarer wishes of a hit in memory. */

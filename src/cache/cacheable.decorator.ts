@@ -102,7 +102,7 @@ function operationOf(options: CacheableOptions<never>, declaration: Declaration)
     tags: fixed ? undefined : tags,
     when,
     unless,
-    read: Object.freeze({ ...read, ...fixed }),
+    read: Object.freeze({ name: declaration.name.slice(0, 120), ...read, ...fixed }),
   };
 }
 

@@ -1,7 +1,8 @@
 import { toMs, type Duration } from '../common/duration.ts';
 import { InvalidOptionsError, InvalidTtlError } from '../common/errors.ts';
-import { duration, flag, number, oneOf, rule, type RulesOf, type Section } from '../common/option-rules.ts';
+import { duration, flag, number, oneOf, rule, text, type RulesOf, type Section } from '../common/option-rules.ts';
 import { readOptions } from '../common/read-options.ts';
+import { CacheMetrics, type CacheCounts } from './cache-metrics.ts';
 import type { Coalescing, ResolvedCacheOptions } from './cache.options.ts';
 
 /** How one value is read, computed and kept. Whatever is left out comes from the module's `cache` options. */
@@ -38,6 +39,11 @@ export interface GetOrSetOptions<T = unknown> {
   readonly tier?: Tier;
   /** A stored value that it does not accept is a miss: a Standard Schema, such as one of zod or valibot. */
   readonly schema?: StandardSchema;
+  /**
+   * What the read is counted under in metrics: a name from a closed set, never made of data. 1 to 120 characters.
+   * @default the namespace; on a decorated method the class and the method
+   */
+  readonly name?: string;
 }
 
 export type Tier = 'both' | 'l1' | 'l2';
@@ -72,6 +78,8 @@ export interface ResolvedReadOptions {
   readonly earlyRefresh: number | undefined;
   readonly tier: Tier;
   readonly schema: StandardSchema | undefined;
+  /** Where the read is counted, if not with its namespace. */
+  readonly counts: CacheCounts | undefined;
 }
 
 const MAX_TAGS = 64;
@@ -117,6 +125,7 @@ export const GET_OR_SET_RULES = {
   read: oneOf('copy', 'frozen'),
   tier: oneOf<Tier>('both', 'l1', 'l2'),
   schema: rule('a Standard Schema', (value) => (isSchema(value) ? value : undefined)),
+  name: text('a text of 1 to 120 characters', /^[^]{1,120}$/),
 } satisfies RulesOf<Omit<GetOrSetOptions, 'tags'>>;
 
 /** A TTL or options of one call, as the caller gave them. */
@@ -134,10 +143,14 @@ export class ReadOptionsResolver {
   private readonly byTtl = new Map<unknown, ResolvedReadOptions>();
   private readonly byObject = new WeakMap<object, Remembered>();
 
-  /** @param warn told once of each bare TTL that looks like milliseconds */
+  /**
+   * @param warn told once of each bare TTL that looks like milliseconds
+   * @param caches where reads with a name of their own are counted
+   */
   constructor(
     private readonly defaults: ResolvedCacheOptions,
     private readonly warn: (message: string) => void = () => undefined,
+    private readonly caches = new CacheMetrics().caches,
   ) {}
 
   /** @throws InvalidTtlError for a wrong `ttl`, InvalidOptionsError naming everything else that is wrong */
@@ -195,6 +208,7 @@ export class ReadOptionsResolver {
       earlyRefresh: read.earlyRefresh,
       tier: read.tier ?? 'both',
       schema: read.schema,
+      counts: read.name === undefined ? undefined : this.caches.of(read.name),
     };
   }
 }
@@ -235,6 +249,7 @@ interface Read {
   readonly earlyRefresh?: number;
   readonly tier?: Tier;
   readonly schema?: StandardSchema;
+  readonly name?: string;
   readonly tags?: readonly string[] | TagsOf;
 }
 

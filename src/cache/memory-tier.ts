@@ -46,8 +46,9 @@ export class MemoryTier {
     private readonly tags: CacheTags,
     private readonly clock: Clock,
     private readonly storeNow: () => number,
+    onEvict?: () => unknown,
   ) {
-    this.held = new BoundedMap(options);
+    this.held = new BoundedMap(options, onEvict);
   }
 
   get entries(): number {

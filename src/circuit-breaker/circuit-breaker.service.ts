@@ -1,5 +1,6 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { InvalidOptionsError } from '../common/errors.ts';
+import type { Histogram } from '../common/histogram.ts';
 import { quoted } from './circuit-breaker.errors.ts';
 import { CircuitBreaker, type Operation, runGiven } from './circuit-breaker.handle.ts';
 import { CIRCUIT_BREAKER_DEFAULTS, type ResolvedCircuitBreakerModuleOptions } from './circuit-breaker.options.ts';
@@ -95,6 +96,11 @@ export class CircuitBreakerService implements OnApplicationShutdown {
 
   getStats(): Record<string, CircuitBreakerStats> {
     return Object.fromEntries([...this.#entries].map(([name, { circuit }]) => [name, circuit.describe()]));
+  }
+
+  /** How long the calls took since the start; undefined when no circuit has the name. */
+  durationsOf(name: string): Histogram | undefined {
+    return this.#entries.get(name)?.circuit.durations;
   }
 
   /** Closes the circuit and forgets what happened so far; false when no circuit has the name. */

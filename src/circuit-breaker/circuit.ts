@@ -1,5 +1,6 @@
 import type { HttpException } from '@nestjs/common';
 import { withDeadline } from '../common/deadline.ts';
+import { COARSE_BOUNDS_MS, Histogram } from '../common/histogram.ts';
 import { CircuitFullError, CircuitOpenError, CircuitTimeoutError } from './circuit-breaker.errors.ts';
 import { CircuitMachine } from './circuit-machine.ts';
 import { describeConfig, type ErrorFilter, type ResolvedCircuitConfig } from './circuit.config.ts';
@@ -32,6 +33,8 @@ interface Admission {
 /** What all handles of one name share: it lets calls through or refuses them, and counts what came of them. */
 export class Circuit {
   readonly machine: CircuitMachine;
+  /** Of all calls since the start. */
+  readonly durations = new Histogram(COARSE_BOUNDS_MS);
   readonly #latency = new LatencyHistogram();
   #counts = { ...NO_CALLS };
   #underWay = 0;
@@ -148,6 +151,7 @@ export class Circuit {
     const tookMs = now - startedAt;
     this.#underWay -= 1;
     this.#latency.record(tookMs, now);
+    this.durations.record(tookMs);
     return { era, args, tookMs };
   }
 }

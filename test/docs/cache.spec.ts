@@ -22,6 +22,7 @@ const OPTIONS: Readonly<Record<keyof GetOrSetOptions, true>> = {
   earlyRefresh: true,
   tier: true,
   schema: true,
+  name: true,
 };
 const SET_OPTIONS: Readonly<Record<keyof SetOptions, true>> = { ttl: true, grace: true, tags: true };
 

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, wri
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const CACHE = join(dirname(fileURLToPath(import.meta.url)), '../../node_modules/.cache/nestjs-keep');
+export const CACHE = join(dirname(fileURLToPath(import.meta.url)), '../../node_modules/.cache/nestjs-keep');
 const CACHED_SERVER = join(CACHE, 'server', 'run-server');
 const IMAGE = 'docker.io/library/redis:7-bookworm';
 
@@ -51,13 +51,14 @@ function fromDebianPackages() {
   });
 }
 
-function downloadPackages(names, directory) {
+/** Fetches the distribution's packages into a directory; needs no root. */
+export function downloadPackages(names, directory) {
   const download = () => succeeds('apt-get', ['download', ...names], { cwd: directory });
   // A fresh image has no package lists yet; with them the same download finds everything.
   if (!download() && succeeds('apt-get', ['update'])) download();
 }
 
-function unpackPackages(directory) {
+export function unpackPackages(directory) {
   for (const name of readdirSync(directory).filter((entry) => entry.endsWith('.deb'))) {
     execFileSync('dpkg', ['-x', name, '.'], { cwd: directory });
     rmSync(join(directory, name));
@@ -133,6 +134,6 @@ function intoCache(fill) {
   return cached();
 }
 
-const runs = (program) => succeeds(program, ['--version']);
+export const runs = (program) => succeeds(program, ['--version']);
 const succeeds = (program, args, options = {}) =>
   spawnSync(program, args, { stdio: 'ignore', ...options }).status === 0;

@@ -1,0 +1,83 @@
+import { isOutcomeUnknownError, isStoreUnavailableError } from '../common/errors.ts';
+import type { Telemetry } from '../common/telemetry.ts';
+import type { EntryDraft, Found } from './cache-entry.ts';
+import type { Acquisition, CacheStore, KeyDescription, LeaseRequest, Notice } from './cache-store.interface.ts';
+
+/** A store whose trips are timed and whose failures are counted, by operation. */
+export class MeasuredCacheStore implements CacheStore {
+  constructor(
+    private readonly store: CacheStore,
+    private readonly telemetry: Telemetry,
+  ) {}
+
+  now(): number {
+    return this.store.now();
+  }
+
+  read(key: string): Promise<Found> {
+    return this.measured('read', this.store.read(key));
+  }
+
+  versions(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+    return this.store.versions(keys);
+  }
+
+  capture(keys: readonly string[], keepMs: number): Promise<readonly string[]> {
+    return this.store.capture(keys, keepMs);
+  }
+
+  acquire(key: string, request: LeaseRequest): Promise<Acquisition> {
+    return this.measured('claim', this.store.acquire(key, request));
+  }
+
+  renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return this.store.renew(key, token, leaseMs);
+  }
+
+  fill(key: string, token: string, draft: EntryDraft): Promise<boolean> {
+    return this.measured('fill', this.store.fill(key, token, draft));
+  }
+
+  abandon(key: string, token: string): Promise<void> {
+    return this.store.abandon(key, token);
+  }
+
+  write(entries: readonly (readonly [string, EntryDraft])[], notice: Notice): Promise<void> {
+    return this.measured('write', this.store.write(entries, notice));
+  }
+
+  del(keys: readonly string[], notice: Notice): Promise<number> {
+    return this.measured('delete', this.store.del(keys, notice));
+  }
+
+  delPattern(pattern: string, notice: Notice): Promise<number> {
+    return this.measured('delete_pattern', this.store.delPattern(pattern, notice));
+  }
+
+  bump(keys: readonly string[], mode: 'delete' | 'expire', notice: Notice): Promise<void> {
+    return this.measured('invalidate', this.store.bump(keys, mode, notice));
+  }
+
+  describe(key: string): Promise<KeyDescription> {
+    return this.measured('describe', this.store.describe(key));
+  }
+
+  expire(key: string, ttlMs: number, notice: Notice): Promise<boolean> {
+    return this.measured('expire', this.store.expire(key, ttlMs, notice));
+  }
+
+  private async measured<R>(operation: string, answer: Promise<R>): Promise<R> {
+    const startedAt = performance.now();
+    const counts = this.telemetry.operations.of(operation);
+    try {
+      return await answer;
+    } catch (error) {
+      if (isStoreUnavailableError(error)) counts.unavailable++;
+      else if (isOutcomeUnknownError(error)) counts.unknown++;
+      else counts.refused++;
+      throw error;
+    } finally {
+      counts.durations.record(performance.now() - startedAt);
+    }
+  }
+}
