@@ -6,6 +6,7 @@ import { CacheModule } from 'nestjs-keep';
 import { CatalogModule } from './catalog/catalog.module.ts';
 import { DatabaseModule } from './database/database.module.ts';
 import { FeedModule } from './feed/feed.module.ts';
+import { PaymentsModule } from './payments/payments.module.ts';
 import { ResponseTimeInterceptor } from './response-time.interceptor.ts';
 import { StatusModule } from './status/status.module.ts';
 
@@ -18,6 +19,7 @@ import { StatusModule } from './status/status.module.ts';
     DatabaseModule,
     CatalogModule,
     FeedModule,
+    PaymentsModule,
     StatusModule,
   ],
   providers: [{ provide: APP_INTERCEPTOR, useClass: ResponseTimeInterceptor }],

@@ -8,7 +8,16 @@ import { AppModule } from './app.module.ts';
 
 // `ConfigModule` in `AppModule` has read the file `.env` by now, if there is one.
 const { HTTP_ADAPTER: platform = 'express', PORT: port = '3000', HOST: host = '127.0.0.1', CORS_ORIGIN } = process.env;
-const PAGES = ['/products/1', '/feed/ada', '/docs', '/health', '/metrics', '/stats/cache'];
+const PAGES = [
+  '/products/1',
+  '/feed/ada',
+  '/payments/quote',
+  '/docs',
+  '/health',
+  '/metrics',
+  '/stats/cache',
+  '/stats/circuit-breakers',
+];
 
 const app = await NestFactory.create(AppModule, platform === 'fastify' ? new FastifyAdapter() : new ExpressAdapter());
 app.enableShutdownHooks();

@@ -3,6 +3,7 @@ import { ApplicationConfig } from '@nestjs/core';
 import { ConfigurableModuleClass, type ASYNC_OPTIONS_TYPE } from './cache.module-definition.ts';
 import type { CacheModuleOptions } from './cache.module-options.ts';
 import { exported, providers } from './cache.providers.ts';
+import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { placeFirst, RouteCacheInterceptor } from './http-cache/route-cache.interceptor.ts';
 
 /**
@@ -15,6 +16,7 @@ import { placeFirst, RouteCacheInterceptor } from './http-cache/route-cache.inte
 @Module({ providers, exports: exported })
 export class CacheModule extends ConfigurableModuleClass implements NestModule {
   constructor(
+    private readonly retryAfter: RetryAfterInterceptor,
     private readonly routeCache: RouteCacheInterceptor,
     private readonly application: ApplicationConfig,
   ) {
@@ -33,5 +35,7 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
   /** Called before routes are registered. */
   configure(): void {
     placeFirst(this.routeCache, this.application);
+    // In front of it: what a client is told about a refusal is no part of what is cached.
+    this.application.getGlobalInterceptors().unshift(this.retryAfter);
   }
 }

@@ -19,6 +19,7 @@ import { MemoryCollectionsStore } from './collections/memory-collections.store.t
 import { KeySpace } from './common/keys.ts';
 import { LeveledLogger } from './common/leveled-logger.ts';
 import { MemoryKeyspace } from './common/memory-keyspace.ts';
+import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { ServiceExplorer } from './common/service.explorer.ts';
 import { Telemetry } from './common/telemetry.ts';
 import { RouteCacheExplorer } from './http-cache/route-cache.explorer.ts';
@@ -216,6 +217,7 @@ export const providers: Provider[] = [
   CircuitBreakerExplorer,
   RouteCacheExplorer,
   RouteCacheInterceptor,
+  RetryAfterInterceptor,
 ];
 
 /** During an outage with `onOutage: 'local'`: bounded like the memory tier, empty at first. */

@@ -1,6 +1,12 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { type CacheMetrics, CacheService, type CacheStats } from 'nestjs-keep';
+import {
+  type CacheMetrics,
+  CacheService,
+  type CacheStats,
+  CircuitBreakerService,
+  type CircuitBreakerStats,
+} from 'nestjs-keep';
 import { Database } from '../database/database.ts';
 
 interface Stats {
@@ -15,6 +21,7 @@ interface Stats {
 export class StatsController {
   constructor(
     private readonly cache: CacheService,
+    private readonly circuits: CircuitBreakerService,
     private readonly database: Database,
   ) {}
 
@@ -25,5 +32,11 @@ export class StatsController {
       metrics: this.cache.getMetrics(),
       databaseQueries: this.database.queries,
     };
+  }
+
+  /** By name, with the circuit in front of the cache server where there is one. */
+  @Get('circuit-breakers')
+  circuitStats(): Record<string, CircuitBreakerStats> {
+    return this.circuits.getStats();
   }
 }

@@ -1,17 +1,32 @@
 import 'reflect-metadata';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BadRequestException, Inject, Injectable, Module, Scope, type Type } from '@nestjs/common';
+import {
+  BadRequestException,
+  Controller,
+  Get,
+  Inject,
+  Injectable,
+  Module,
+  Param,
+  Res,
+  Scope,
+  ServiceUnavailableException,
+  type Type,
+} from '@nestjs/common';
 import { LazyModuleLoader, REQUEST } from '@nestjs/core';
 import { Test, type TestingModule } from '@nestjs/testing';
+import request from 'supertest';
 import {
   Cacheable,
   CacheModule,
   type CacheModuleOptions,
   CircuitBreakerService,
+  CircuitOpenError,
   isCircuitOpenError,
   isCircuitTimeoutError,
   WithCircuitBreaker,
 } from '../../src/index.ts';
+import { openHttpApp, PLATFORMS } from '../support/http-app.ts';
 
 type Providers = NonNullable<Parameters<typeof Test.createTestingModule>[0]['providers']>;
 
@@ -336,6 +351,62 @@ describe('a fallback method', () => {
       }
     }
     await expect((await openWith(Broken)).run()).rejects.toThrow('nothing left');
+  });
+});
+
+describe.each(PLATFORMS)('a route behind a circuit, on %s', (platform) => {
+  @Controller('payments')
+  class PaymentsController {
+    @WithCircuitBreaker({ name: 'above', resetTimeout: '90s' })
+    @Get('above/:id')
+    async above(@Param('id') id: string): Promise<object> {
+      return Promise.resolve({ id });
+    }
+
+    @Get('below/:id')
+    @WithCircuitBreaker({ name: 'below', capacity: 1 }, { fallback: 'instead' })
+    async below(@Param('id') id: string): Promise<object> {
+      return id === 'bad' ? Promise.reject(down) : Promise.resolve({ id });
+    }
+
+    instead(id: string, { message }: Error): object {
+      return { id, message };
+    }
+
+    @Get('own')
+    async own(@Res({ passthrough: true }) response: { header: (name: string, value: string) => void }): Promise<never> {
+      response.header('retry-after', '7');
+      return Promise.reject(new CircuitOpenError('own', 90_000));
+    }
+
+    @Get('other')
+    async other(): Promise<never> {
+      return Promise.reject(new ServiceUnavailableException());
+    }
+  }
+
+  let app: Awaited<ReturnType<typeof openHttpApp>>;
+  beforeAll(async () => {
+    app = await openHttpApp({ platform, controllers: [PaymentsController] });
+  });
+  afterAll(() => app.close());
+  const get = (path: string) => request(app.getHttpServer()).get(`/payments/${path}`);
+
+  it('answers, and is refused with 503 and the time to come back', async () => {
+    await get('above/1').expect(200, { id: '1' });
+    app.get(CircuitBreakerService).get('above')!.open();
+    const refused = await get('above/1').expect(503).expect('retry-after', '90');
+    expect(refused.body).toMatchObject({ statusCode: 503, code: 'KEEP_CIRCUIT_OPEN' });
+  });
+
+  it('falls back', async () => {
+    expect((await get('below/bad').expect(200)).body).toEqual({ id: 'bad', message: 'no answer' });
+    expect((await get('below/good').expect(200)).body).toEqual({ id: 'good' });
+  });
+
+  it('keeps what the handler says itself, and says nothing about the errors of others', async () => {
+    await get('own').expect(503).expect('retry-after', '7');
+    expect((await get('other').expect(503)).headers).not.toHaveProperty('retry-after');
   });
 });
 

@@ -185,7 +185,10 @@ describe.each(PLATFORMS)('the sample on %s', (platform) => {
 
     it('prints the addresses that it answers at', async () => {
       const paths = sample.addresses.map((address) => new URL(address).pathname);
-      expect(paths).toEqual(['/products/1', '/feed/ada', '/docs', '/health', '/metrics', '/stats/cache']);
+      expect(paths).toEqual([
+        ...['/products/1', '/feed/ada', '/payments/quote', '/docs', '/health', '/metrics', '/stats/cache'],
+        '/stats/circuit-breakers',
+      ]);
       const answers = await Promise.all(paths.map((path) => sample.get(path)));
       expect(answers.map(({ status }) => status)).toEqual(paths.map(() => 200));
     });
