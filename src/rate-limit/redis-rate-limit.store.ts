@@ -26,7 +26,7 @@ export class RedisRateLimitStore implements RateLimitStore {
   }
 
   async reset(key: string): Promise<void> {
-    await this.connection.execute('rateLimit.reset', (client) => client.del(key));
+    await this.connection.execute('rateLimit.reset', (client) => client.del(key), key);
   }
 
   private async judge(key: string, { limit, windowMs }: Quota, cost: number, spend: 0 | 1): Promise<QuotaState> {

@@ -17,9 +17,16 @@ const MEANINGS: Readonly<Record<AvailabilityState, string>> = {
     'refuse unless configured otherwise',
 };
 
+export type LoggedChange = Pick<AvailabilityChange, 'to' | 'reason' | 'since'>;
+
 /** A change of the availability and what it means for the application, in one line. `server` holds no secret. */
-export function writeChange(logger: ConnectionLogger, server: string, { to, reason, since }: AvailabilityChange): void {
-  const line = `cache: ${to} since ${new Date(since).toISOString()} (${reason}): ${server} ${MEANINGS[to]}`;
+export function writeChange(
+  logger: ConnectionLogger,
+  server: string,
+  { to, reason, since }: LoggedChange,
+  meaning = MEANINGS[to],
+): void {
+  const line = `cache: ${to} since ${new Date(since).toISOString()} (${reason}): ${server} ${meaning}`;
   if (to === 'degraded') logger.warn(line);
   else logger.log(line);
 }

@@ -7,7 +7,7 @@ const SERVER = '127.0.0.1:6379';
 
 let lines: string[];
 let changes: AvailabilityState[];
-let contexts: RecoveryContext[];
+let contexts: Pick<RecoveryContext, 'runIdChanged'>[];
 /** What the next probes find: run ids, or nothing. */
 let probe: jest.Mock<Promise<readonly string[]>>;
 let availability: Availability;

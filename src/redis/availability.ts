@@ -4,9 +4,12 @@ import type {
   AvailabilityChange,
   AvailabilityListener,
   AvailabilityState,
-  RecoveryStep,
+  RecoveryContext,
 } from './availability.types.ts';
 import { reconnectDelayMs } from './redis.reconnect.ts';
+
+/** What has to be done before ordinary commands are sent again. */
+export type Step = (context: Pick<RecoveryContext, 'runIdChanged'>) => Promise<void>;
 
 export interface AvailabilityParts {
   /** Names the server in log lines. */
@@ -39,10 +42,15 @@ export class Availability {
   /** Those of the last time it was healthy. */
   #runIds: readonly string[] | undefined;
   // Entries of their own, so that what is added twice is also removed twice.
-  readonly #steps = new Set<{ readonly step: RecoveryStep }>();
+  readonly #steps = new Set<{ readonly step: Step }>();
   readonly #listeners = new Set<{ readonly listener: AvailabilityListener }>();
 
   constructor(private readonly parts: AvailabilityParts) {}
+
+  /** Whether there has been a first word. */
+  get isKnown(): boolean {
+    return this.#state !== undefined;
+  }
 
   get state(): AvailabilityState {
     return this.#state ?? 'degraded';
@@ -66,7 +74,7 @@ export class Availability {
   }
 
   /** The result removes the step. */
-  onRecovering(step: RecoveryStep): () => void {
+  onRecovering(step: Step): () => void {
     const entry = { step };
     this.#steps.add(entry);
     return () => void this.#steps.delete(entry);
@@ -98,10 +106,12 @@ export class Availability {
 
   /** The server may be usable again: finds out, tells it what it missed, and repeats that until it has succeeded. */
   recover(): void {
-    if (this.state === 'healthy' || this.#isClosed) return;
-    clearTimeout(this.#retry);
-    this.#hasOccasion = true;
-    if (!this.#isTrying) void this.#tryWhileAsked();
+    if (this.state !== 'healthy') this.#try();
+  }
+
+  /** Another server answers in its place, which was not away: it is told what it may have missed while it is used. */
+  verify(): void {
+    this.#try();
   }
 
   /** Ends the attempts. */
@@ -111,10 +121,17 @@ export class Availability {
     clearTimeout(this.#retry);
   }
 
+  #try(): void {
+    if (this.#isClosed) return;
+    clearTimeout(this.#retry);
+    this.#hasOccasion = true;
+    if (!this.#isTrying) void this.#tryWhileAsked();
+  }
+
   /** One attempt at a time: the steps of one that is void by now may still be ending. */
   async #tryWhileAsked(): Promise<void> {
     this.#isTrying = true;
-    while (this.#hasOccasion && this.state !== 'healthy' && !this.#isClosed) {
+    while (this.#hasOccasion && !this.#isClosed) {
       this.#hasOccasion = false;
       await this.#attempt();
     }
@@ -130,7 +147,8 @@ export class Availability {
       // Whatever occasions came up to now, this was the attempt they asked for.
       this.#hasOccasion = false;
       const runIdChanged = this.#mayBeAnother(runIds);
-      this.#change('recovering', runIdChanged ? 'it was restarted or replaced' : 'it is the same as before');
+      if (this.state !== 'healthy')
+        this.#change('recovering', runIdChanged ? 'it was restarted or replaced' : 'it is the same as before');
       for (const { step } of [...this.#steps]) {
         await step({ runIdChanged });
         if (isVoid()) return;

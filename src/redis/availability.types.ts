@@ -20,7 +20,18 @@ export interface AvailabilityChange {
 /** Hears of each change once. */
 export type AvailabilityListener = (change: AvailabilityChange) => void;
 
+/** Keys that come and go together, because one primary answers for them: all of them, or some slots of a cluster. */
+export interface Shard {
+  /** Whether a command for one of its keys would be sent now. */
+  readonly isAvailable: boolean;
+  /** A hash tag that leads to it, for what has to be where its keys are; empty where all keys are in one place. */
+  readonly place: string;
+  holds(key: string): boolean;
+}
+
 export interface RecoveryContext {
+  /** What was away; the others are used meanwhile. */
+  readonly shard: Shard;
   /** The server is not the one that was there before, or was restarted: it may have lost its data. */
   readonly runIdChanged: boolean;
 }
@@ -37,8 +48,14 @@ export type RecoveryStep = (context: RecoveryContext) => Promise<void>;
  * `connection.duringRecovery` is the same door for recovery steps, open while `recovering`, too.
  */
 export interface RedisDoor {
-  /** Whether a command would be sent now. */
+  /** Whether a command would be sent now, in a cluster to one of its primaries at least. */
   readonly isAvailable: boolean;
+  /** Those that are known now; none before a cluster was reached. */
+  readonly shards: readonly Shard[];
+  /** Undefined while it is not known who answers for a key. */
+  shardOf(key: string): Shard | undefined;
+  /** The hash tags of every place that a shard may name, see `Shard.place`. */
+  readonly places: readonly string[];
   /** Whether commands are executed in the order they are sent, whatever their keys. */
   readonly isOneNode: boolean;
   /** The server's clock in milliseconds since the epoch, as last learned from it; this machine's before that. */
@@ -51,10 +68,11 @@ export interface RedisDoor {
   /** Runs a keyed script; the calls of one turn travel together where the server allows it. */
   run<R>(script: KeyedScript<R>, key: string, ...args: readonly ScriptArgument[]): Promise<R>;
   /**
-   * Runs any command under the deadline and turns its failure into one of ours.
+   * Runs any command under the deadline and turns its failure into one of ours. In a cluster the shard of `key` is
+   * asked, or any that answers when it is about no key: only then `client` is a connection to one node.
    * @throws StoreUnavailableError when it was not executed, OutcomeUnknownError when nobody knows, WrongTypeError
    */
-  execute<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T>;
-  /** Pages of full keys matching a glob, from every primary; keys may repeat. */
-  scan(pattern: string): AsyncIterable<readonly string[]>;
+  execute<T>(operation: string, command: (client: RedisClient) => Promise<T>, key?: string): Promise<T>;
+  /** Pages of full keys matching a glob, from every primary or one; keys may repeat. */
+  scan(pattern: string, shard?: Shard): AsyncIterable<readonly string[]>;
 }

@@ -4,7 +4,7 @@ import { evaluate, type KeyedScript, type RawReply, type ScriptArgument } from '
 
 /** What the batcher needs of the connection. */
 export interface BatchTransport {
-  execute<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T>;
+  execute<T>(operation: string, command: (client: RedisClient) => Promise<T>, key?: string): Promise<T>;
   /** Turns an error that came inside a reply into one of ours. */
   fail(operation: string, error: Error): Error;
 }
@@ -106,14 +106,14 @@ export class RedisBatcher {
 
   #read(reads: readonly Read[]): void {
     if (reads.length > 1 && this.traits.takesSeveralKeys) this.#readTogether(reads);
-    else for (const { key, ...request } of reads) this.#send('get', (client) => client.getBuffer(key), request);
+    else for (const { key, ...request } of reads) this.#send('get', key, (client) => client.getBuffer(key), request);
   }
 
   #readTogether(reads: readonly Read[]): void {
     const positions = new Map<string, number>();
     for (const { key } of reads) if (!positions.has(key)) positions.set(key, positions.size);
     const keys = [...positions.keys()];
-    this.#send('get', (client) => orRefused(client.mgetBuffer(keys), keys), {
+    this.#send('get', keys[0], (client) => orRefused(client.mgetBuffer(keys), keys), {
       resolve: (values) => {
         if (values === REFUSED) this.#oneByOne(() => this.#read(reads));
         else for (const { key, resolve } of reads) resolve(values[positions.get(key) ?? 0] ?? null);
@@ -132,7 +132,7 @@ export class RedisBatcher {
     const [{ script }] = calls as [Call];
     const keys = calls.map((call) => call.key);
     const args = calls.flatMap((call) => call.args);
-    this.#send(script.name, (client) => orRefused(evaluate(client, script, keys, args), keys), {
+    this.#send(script.name, keys[0], (client) => orRefused(evaluate(client, script, keys, args), keys), {
       resolve: (replies) => {
         if (replies === REFUSED) this.#oneByOne(() => this.#call(calls));
         else calls.forEach((call, index) => this.#answer(call, replies[index] ?? null));
@@ -143,11 +143,12 @@ export class RedisBatcher {
 
   #send<T>(
     operation: string,
+    key: string | undefined,
     command: (client: RedisClient) => Promise<T>,
     { resolve, reject }: Pick<Request<T>, 'resolve' | 'reject'>,
   ): void {
     this.#inFlight += 1;
-    this.transport.execute(operation, command).then(
+    this.transport.execute(operation, command, key).then(
       (value) => {
         this.#inFlight -= 1;
         resolve(value);

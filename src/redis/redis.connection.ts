@@ -1,11 +1,10 @@
 import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
-import type { Circuit } from '../circuit-breaker/circuit.ts';
 import { withDeadline } from '../common/deadline.ts';
 import { StoreUnavailableError } from '../common/errors.ts';
 import { type ConnectionLogger, CredentialAlarm, SILENT } from './availability.log.ts';
-import { Availability } from './availability.ts';
-import type { AvailabilityListener, AvailabilityState, RecoveryStep, RedisDoor } from './availability.types.ts';
+import type { AvailabilityListener, AvailabilityState, RecoveryStep, RedisDoor, Shard } from './availability.types.ts';
+import { ClusterAvailability, type Whole } from './cluster-availability.ts';
 import {
   closeClient,
   createClient,
@@ -14,19 +13,19 @@ import {
   isCluster,
   type RedisClient,
 } from './redis.client.ts';
-import { connectNodesAtOnce } from './redis.cluster.ts';
 import { CommandDoor } from './redis.door.ts';
-import { RedisLink } from './redis.link.ts';
 import type { ResolvedRedisOptions } from './redis.options.ts';
 import { credentialsRefused, reasonOf } from './redis.outcome.ts';
 import { StalePrimaryPolicy } from './redis.reconnect.ts';
 import type { KeyedScript, ScriptArgument } from './redis.script.ts';
+import { RedisShard } from './redis.shard.ts';
+import { shardsOf, type Shards, type ShardSeat } from './redis.shards.ts';
 import { createServerCircuit, defaultBreaker, type ServerBreaker } from './server-circuit.ts';
+import { ServerClock } from './server-clock.ts';
 
 export type { RedisClient };
 
-const LOST = 'connection lost';
-const REFUSALS = { degraded: 'the server does not answer', recovering: 'the server is being told what it missed' };
+type LossListener = (shard: Shard) => void;
 
 /**
  * The only way to the server. It runs commands under a deadline, says what their failure means and whether asking
@@ -36,14 +35,19 @@ export class RedisConnection implements RedisDoor {
   // Private to the runtime, too: neither `inspect` nor a serializer finds user and password in here.
   readonly #client: RedisClient;
   readonly #options: ResolvedRedisOptions;
-  readonly #circuit: Circuit;
-  readonly #availability: Availability;
+  readonly #breaker: ServerBreaker;
+  readonly #logger: ConnectionLogger;
   readonly #alarm: CredentialAlarm;
+  readonly #shards: Shards;
+  readonly #whole: Whole;
   readonly #door: CommandDoor;
   readonly #recoveryDoor: CommandDoor;
+  readonly #shared = { clock: new ServerClock(), traits: { takesSeveralKeys: true }, policy: new StalePrimaryPolicy() };
+  readonly #steps = new Set<{ readonly step: RecoveryStep }>();
+  readonly #lossListeners = new Set<{ readonly listener: LossListener }>();
   readonly #subscribers = new Set<Redis>();
   readonly #stopWatching: () => void;
-  #lastReason = LOST;
+  #lastReason = 'connection lost';
   #isClosed = false;
 
   constructor(
@@ -52,18 +56,25 @@ export class RedisConnection implements RedisDoor {
     breaker: ServerBreaker = defaultBreaker(),
   ) {
     const server = describeTarget(options.target);
-    const policy = new StalePrimaryPolicy();
     this.#options = options;
-    this.#client = createClient(options, policy);
-    this.#circuit = createServerCircuit(breaker, options.commandTimeoutMs);
-    const link = new RedisLink({ client: this.#client, circuit: this.#circuit, options, policy });
-    this.#availability = new Availability({ server, logger, probe: () => link.probe() });
+    this.#logger = logger;
+    this.#breaker = breaker;
+    this.#client = createClient(options, this.#shared.policy);
+    this.#shared.traits.takesSeveralKeys = !isCluster(this.#client);
     this.#alarm = new CredentialAlarm(server, logger);
-    this.#door = new CommandDoor(link, () => this.#refusal('healthy'));
-    this.#recoveryDoor = new CommandDoor(link, () => this.#refusal('recovering'));
-    this.#stopWatching = this.#watch(breaker);
-    this.#client.on('error', this.#onError).on('ready', this.#onReady).on('close', this.#onClose);
-    if (this.#isOwned && isCluster(this.#client)) connectNodesAtOnce(this.#client);
+    this.#client.on('error', this.#onError);
+    this.#shards = shardsOf(
+      this.#client,
+      (seat) => this.#createShard(seat),
+      () => this.#cluster?.update(),
+    );
+    this.#whole = this.#createWhole(server);
+    this.#door = this.#createDoor('healthy');
+    this.#recoveryDoor = this.#createDoor('recovering');
+    this.#stopWatching = breaker.circuits.onStateChange((change) => {
+      for (const shard of this.#shards.all) shard.heed(change);
+    });
+    this.#client.on('ready', this.#onReady).on('close', this.#onClose);
   }
 
   /** The ioredis client, for what this package does not cover. */
@@ -81,18 +92,31 @@ export class RedisConnection implements RedisDoor {
     return this.#door.isAvailable;
   }
 
+  /** Degraded while one of the shards of a cluster is away, too; `reason` tells how many of them. */
   get state(): AvailabilityState {
-    return this.#availability.state;
+    return this.#whole.state;
   }
 
   /** When that state was entered, in milliseconds since the epoch. */
   get since(): number {
-    return this.#availability.since;
+    return this.#whole.since;
   }
 
   /** Why that state was entered; holds neither user nor password. */
   get reason(): string {
-    return this.#availability.reason;
+    return this.#whole.reason;
+  }
+
+  get shards(): readonly Shard[] {
+    return this.#door.shards;
+  }
+
+  shardOf(key: string): Shard | undefined {
+    return this.#door.shardOf(key);
+  }
+
+  get places(): readonly string[] {
+    return this.#door.places;
   }
 
   get isOneNode(): boolean {
@@ -105,27 +129,37 @@ export class RedisConnection implements RedisDoor {
 
   /** Tells each change of the state once; the result stops it. */
   onStateChange(listener: AvailabilityListener): () => void {
-    return this.#availability.onChange(listener);
+    return this.#whole.onChange(listener);
+  }
+
+  /** Tells that the keys of a shard cannot be reached from now on; the result stops it. */
+  onLoss(listener: LossListener): () => void {
+    const entry = { listener };
+    this.#lossListeners.add(entry);
+    return () => void this.#lossListeners.delete(entry);
   }
 
   /**
-   * Runs `step` each time the server answers again, at the start, too, and before anybody else may send commands. It
+   * Runs `step` each time a shard answers again, at the start, too, and before anybody else may send it commands. It
    * uses `duringRecovery`. When it rejects, the outage goes on and all steps are tried again. The result removes it.
+   * A replica that was made the primary of a shard in use is told while that goes on being used.
    */
   onRecovering(step: RecoveryStep): () => void {
-    return this.#availability.onRecovering(step);
+    const entry = { step };
+    this.#steps.add(entry);
+    return () => void this.#steps.delete(entry);
   }
 
   /** Opens the connection; resolves after the boot budget at the latest, with or without a server. */
   async connect(): Promise<void> {
     if (this.#client.status === 'wait') this.#client.connect().catch(() => undefined);
-    if (this.#client.status === 'ready') this.#onReady();
+    this.#shards.start();
     const reason = `no answer within ${this.#options.bootBudgetMs} ms`;
     const late = () => new StoreUnavailableError('connect', reason);
     try {
-      await withDeadline(this.#availability.whenHealthy(), this.#options.bootBudgetMs, { late });
+      await withDeadline(this.#whole.whenHealthy(), this.#options.bootBudgetMs, { late });
     } catch {
-      this.#availability.giveUpWaiting(reason);
+      this.#whole.giveUpWaiting(reason);
     }
   }
 
@@ -137,12 +171,12 @@ export class RedisConnection implements RedisDoor {
     return this.#door.run(script, key, ...args);
   }
 
-  execute<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
-    return this.#door.execute(operation, command);
+  execute<T>(operation: string, command: (client: RedisClient) => Promise<T>, key?: string): Promise<T> {
+    return this.#door.execute(operation, command, key);
   }
 
-  scan(pattern: string): AsyncIterable<readonly string[]> {
-    return this.#door.scan(pattern);
+  scan(pattern: string, shard?: Shard): AsyncIterable<readonly string[]> {
+    return this.#door.scan(pattern, shard);
   }
 
   /**
@@ -163,7 +197,9 @@ export class RedisConnection implements RedisDoor {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stopWatching();
-    this.#availability.close();
+    this.#whole.close();
+    this.#shards.close();
+    for (const { availability } of this.#shards.all) availability.close();
     this.#client.off('ready', this.#onReady).off('close', this.#onClose);
     const clients = [...this.#subscribers, ...(this.#isOwned ? [this.#client] : [])];
     await Promise.all(clients.map((client) => closeClient(client, this.#options.commandTimeoutMs)));
@@ -178,20 +214,39 @@ export class RedisConnection implements RedisDoor {
     return this.#options.target.kind !== 'instance';
   }
 
-  /** Why a command is not sent now; `opens`: the state from which on it would be. */
-  #refusal(opens: 'recovering' | 'healthy'): string | undefined {
-    if (this.#client.status !== 'ready' || this.#isClosed) return 'the server is not connected';
-    const { state } = this;
-    return state === 'healthy' || state === opens ? undefined : REFUSALS[state];
+  get #cluster(): ClusterAvailability | undefined {
+    return this.#whole instanceof ClusterAvailability ? this.#whole : undefined;
   }
 
-  /** The breaker notices what the connection does not: a server that is connected and does not answer. */
-  #watch({ circuits }: ServerBreaker): () => void {
-    return circuits.onStateChange(({ name, to, reason }) => {
-      if (name !== this.#circuit.config.name) return;
-      if (to === 'OPEN' || to === 'ISOLATED') this.#availability.degrade(reason);
-      else if (this.#client.status === 'ready') this.#availability.recover();
+  #createShard({ number, ...seat }: ShardSeat): RedisShard {
+    const [options, client] = [this.#options, this.#client];
+    const name = number === undefined ? 'server' : `server:${number}`;
+    const circuit = createServerCircuit(this.#breaker, options.commandTimeoutMs, name);
+    // The lines of a cluster are written for all of its shards together.
+    const logger = number === undefined ? this.#logger : SILENT;
+    const server = describeTarget(options.target);
+    const shard = new RedisShard({ ...this.#shared, ...seat, server, logger, circuit, options, client });
+    shard.availability.onRecovering(async (context) => {
+      for (const { step } of [...this.#steps]) await step({ ...context, shard });
     });
+    shard.availability.onChange(({ to }) => {
+      if (to === 'degraded') for (const { listener } of [...this.#lossListeners]) listener(shard);
+      this.#cluster?.update();
+    });
+    return shard;
+  }
+
+  #createWhole(server: string): Whole {
+    const [only] = this.#shards.all;
+    if (!isCluster(this.#client) && only !== undefined) return only.availability;
+    const isConnected = () => this.#client.status === 'ready';
+    return new ClusterAvailability({ server, logger: this.#logger, shards: () => this.#shards, isConnected });
+  }
+
+  #createDoor(opens: 'recovering' | 'healthy'): CommandDoor {
+    const { clock, traits } = this.#shared;
+    const isClosed = () => this.#isClosed;
+    return new CommandDoor({ client: this.#client, shards: this.#shards, clock, traits, opens, isClosed });
   }
 
   readonly #onError = (error: unknown): void => {
@@ -201,13 +256,11 @@ export class RedisConnection implements RedisDoor {
   };
 
   readonly #onReady = (): void => {
-    this.#lastReason = LOST;
-    // What failed on the last connection says nothing about this one.
-    if (this.#circuit.machine.state !== 'ISOLATED') this.#circuit.machine.close();
-    this.#availability.recover();
+    this.#lastReason = 'connection lost';
   };
 
+  /** A cluster is closed when not one of its nodes is connected. */
   readonly #onClose = (): void => {
-    this.#availability.degrade(this.#lastReason);
+    this.#cluster?.lost(this.#lastReason);
   };
 }

@@ -1,35 +1,61 @@
 import { StoreUnavailableError } from '../common/errors.ts';
-import type { RedisDoor } from './availability.types.ts';
-import { type BatchTransport, RedisBatcher } from './redis.batcher.ts';
-import type { RedisClient } from './redis.client.ts';
-import type { RedisLink } from './redis.link.ts';
-import { scanPrimaries } from './redis.scan.ts';
+import type { RedisDoor, Shard } from './availability.types.ts';
+import { type BatchTransport, RedisBatcher, type ServerTraits } from './redis.batcher.ts';
+import { type RedisClient, isCluster } from './redis.client.ts';
+import { CLUSTER_PLACES } from './key-slot.ts';
+import { scanNode } from './redis.scan.ts';
 import type { KeyedScript, ScriptArgument } from './redis.script.ts';
+import type { RedisShard } from './redis.shard.ts';
+import type { Shards } from './redis.shards.ts';
+import type { ServerClock } from './server-clock.ts';
 
-/** Lets commands through to the server while it is open, and refuses them at once while it is not. */
+export interface DoorParts {
+  readonly client: RedisClient;
+  readonly shards: Shards;
+  readonly traits: ServerTraits;
+  readonly clock: ServerClock;
+  /** The state of a shard from which on its commands are let through. */
+  readonly opens: 'recovering' | 'healthy';
+  readonly isClosed: () => boolean;
+}
+
+const ONE_PLACE = [''];
+const NOT_CONNECTED = 'the server is not connected';
+
+/** Lets commands through to the shard they are for while that one is open, and refuses them at once while it is not. */
 export class CommandDoor implements RedisDoor, BatchTransport {
-  readonly #link: RedisLink;
-  readonly #refusal: () => string | undefined;
+  readonly #parts: DoorParts;
   readonly #batcher: RedisBatcher;
 
-  /** `refusal` says why a command is not sent now; undefined: it is. */
-  constructor(link: RedisLink, refusal: () => string | undefined) {
-    this.#link = link;
-    this.#refusal = refusal;
-    this.#batcher = new RedisBatcher(this, link.traits);
+  constructor(parts: DoorParts) {
+    this.#parts = parts;
+    this.#batcher = new RedisBatcher(this, parts.traits);
   }
 
   get isAvailable(): boolean {
-    return this.#refusal() === undefined;
+    return this.shards.some((shard) => this.#refusal(shard) === undefined);
   }
 
   get isOneNode(): boolean {
-    return this.#link.traits.takesSeveralKeys;
+    return this.#parts.traits.takesSeveralKeys;
+  }
+
+  get shards(): readonly RedisShard[] {
+    return this.#parts.shards.all;
+  }
+
+  get places(): readonly string[] {
+    return isCluster(this.#parts.client) ? CLUSTER_PLACES : ONE_PLACE;
+  }
+
+  shardOf(key: string): RedisShard | undefined {
+    return this.#parts.shards.of(key);
   }
 
   now(): number {
-    if (this.#link.clock.isOutdated && this.isAvailable) void this.#link.learnTime();
-    return this.#link.clock.now();
+    const { clock } = this.#parts;
+    if (clock.isOutdated) void this.#anyShard()?.link.learnTime();
+    return clock.now();
   }
 
   get(key: string): Promise<Buffer | null> {
@@ -40,17 +66,48 @@ export class CommandDoor implements RedisDoor, BatchTransport {
     return this.#batcher.run(script, key, args);
   }
 
-  execute<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
-    const refusal = this.#refusal();
-    if (refusal !== undefined) return Promise.reject(new StoreUnavailableError(operation, refusal));
-    return this.#link.send(operation, command);
+  execute<T>(operation: string, command: (client: RedisClient) => Promise<T>, key?: string): Promise<T> {
+    const shard = key === undefined ? (this.#anyShard() ?? this.shards[0]) : this.shardOf(key);
+    return this.#send(operation, command, shard, key === undefined ? shard?.node : this.#parts.client);
   }
 
   fail(operation: string, error: Error): Error {
-    return this.#link.fail(operation, error);
+    const [shard] = this.shards;
+    return shard?.link.fail(operation, error) ?? error;
   }
 
-  scan(pattern: string): AsyncIterable<readonly string[]> {
-    return scanPrimaries((operation, command) => this.execute(operation, command), pattern);
+  async *scan(pattern: string, only?: Shard): AsyncIterable<readonly string[]> {
+    if (this.shards.length === 0) throw new StoreUnavailableError('scan', NOT_CONNECTED);
+    for (const shard of only === undefined ? this.shards : this.shards.filter((shard) => shard === only)) {
+      yield* scanNode((command) => this.#send('scan', command, shard, shard.node), pattern);
+    }
+  }
+
+  #send<T>(
+    operation: string,
+    command: (client: RedisClient) => Promise<T>,
+    shard: RedisShard | undefined,
+    client: RedisClient | undefined,
+  ): Promise<T> {
+    if (shard === undefined || client === undefined) return refused(operation, NOT_CONNECTED);
+    const refusal = this.#refusal(shard);
+    return refusal === undefined ? shard.link.sendTo(client, operation, command) : refused(operation, refusal);
+  }
+
+  #refusal(shard: RedisShard): string | undefined {
+    return this.#parts.isClosed() ? NOT_CONNECTED : shard.refusal(this.#parts.opens);
+  }
+
+  /** Spread over those that answer. */
+  #anyShard(): RedisShard | undefined {
+    const { shards } = this;
+    const start = shards.length > 1 ? Math.floor(Math.random() * shards.length) : 0;
+    for (let index = 0; index < shards.length; index += 1) {
+      const shard = shards[(start + index) % shards.length];
+      if (shard !== undefined && this.#refusal(shard) === undefined) return shard;
+    }
+    return undefined;
   }
 }
+
+const refused = (operation: string, reason: string) => Promise.reject(new StoreUnavailableError(operation, reason));

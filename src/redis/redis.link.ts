@@ -3,7 +3,6 @@ import { OutcomeUnknownError, StoreUnavailableError } from '../common/errors.ts'
 import { within } from '../common/within.ts';
 import { probeTraits, type ServerTraits } from './redis.batcher.ts';
 import { isCluster, type RedisClient } from './redis.client.ts';
-import { primariesReady } from './redis.cluster.ts';
 import type { ResolvedRedisOptions } from './redis.options.ts';
 import { failureOf } from './redis.outcome.ts';
 import { askIdentity } from './redis.probe.ts';
@@ -12,6 +11,10 @@ import { ServerClock } from './server-clock.ts';
 
 export interface LinkParts {
   readonly client: RedisClient;
+  /** The connection to its primary, where there is one. */
+  readonly node: () => RedisClient | undefined;
+  readonly clock: ServerClock;
+  readonly traits: ServerTraits;
   readonly circuit: Circuit;
   readonly options: ResolvedRedisOptions;
   readonly policy: StalePrimaryPolicy;
@@ -21,16 +24,17 @@ export interface LinkParts {
 export class RedisLink {
   // Private to the runtime, too: a password is in here.
   readonly #parts: LinkParts;
-  readonly clock = new ServerClock();
-  readonly traits: ServerTraits;
 
   constructor(parts: LinkParts) {
     this.#parts = parts;
-    this.traits = { takesSeveralKeys: !isCluster(parts.client) };
   }
 
   send<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
-    const { client, circuit, options } = this.#parts;
+    return this.sendTo(this.#parts.client, operation, command);
+  }
+
+  sendTo<T>(client: RedisClient, operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
+    const { circuit, options } = this.#parts;
     return circuit.run(() => command(client), {
       late: () => new OutcomeUnknownError(operation, `no answer within ${options.commandTimeoutMs} ms`),
       failed: (error) => failureOf(operation, error),
@@ -44,31 +48,33 @@ export class RedisLink {
   }
 
   /**
-   * Finds out whether the server can be used; while the breaker is half-open this is the trial call. Resolves with the
-   * run ids of the primaries.
+   * Finds out whether the server can be used; while the breaker is half-open this is the trial call. Resolves with its
+   * run id, unless our user may not ask for it.
    * @throws StoreUnavailableError, OutcomeUnknownError
    */
   async probe(): Promise<readonly string[]> {
-    const { client, options, policy } = this.#parts;
-    await within(primariesReady(client), options.commandTimeoutMs, undefined);
-    const { isReplica, runIds } = await this.send('probe', askIdentity);
+    const { policy } = this.#parts;
+    const node = this.#parts.node();
+    if (node?.status !== 'ready') throw new StoreUnavailableError('probe', 'the server is not connected');
+    const { isReplica, runIds } = await this.sendTo(node, 'probe', () => askIdentity(node));
     if (isReplica) {
       // The address may lead to the primary by now.
       if (policy.mayReconnect()) this.#reconnect();
       throw new StoreUnavailableError('probe', 'the server is a replica');
     }
-    await this.#prepare();
+    await this.#prepare(node);
     return runIds;
   }
 
   async learnTime(): Promise<void> {
-    await this.clock.learn(() => this.#parts.client.time()).catch(() => undefined);
+    const { clock, node } = this.#parts;
+    await clock.learn(async () => (await node()?.time()) ?? Promise.reject(new Error('away'))).catch(() => undefined);
   }
 
   /** Learns what the first commands need to know. What the server does not tell in time, they do without. */
-  async #prepare(): Promise<void> {
-    const { client, options } = this.#parts;
-    const steps = [probeTraits(client, this.traits), this.learnTime()];
+  async #prepare(node: RedisClient): Promise<void> {
+    const { traits, options } = this.#parts;
+    const steps = [probeTraits(node, traits), this.learnTime()];
     await within(Promise.allSettled(steps), options.commandTimeoutMs, undefined);
   }
 

@@ -1,26 +1,15 @@
-import type { Redis } from 'ioredis';
-import { StoreUnavailableError } from '../common/errors.ts';
-import { isCluster, type RedisClient } from './redis.client.ts';
 import { replyCodeOf } from './redis.outcome.ts';
+import type { RedisClient } from './redis.client.ts';
 
-/** What the servers say of themselves. */
+/** What a server says of itself. */
 export interface Identity {
-  /** One for each primary; it changes with every start of a server. Empty where it is not told to our user. */
+  /** It changes with every start of the server. Empty where it is not told to our user. */
   readonly runIds: readonly string[];
-  /** Writes would be refused, and reads may be old. A cluster client finds the primaries itself. */
+  /** Writes would be refused, and reads may be old. */
   readonly isReplica: boolean;
 }
 
-/** Asks every primary that is connected. @throws when none of them answers */
-export async function askIdentity(client: RedisClient): Promise<Identity> {
-  if (!isCluster(client)) return askNode(client);
-  const answers = await Promise.allSettled(client.nodes('master').map(askNode));
-  const identities = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
-  if (identities.length === 0) throw new StoreUnavailableError('probe', 'no primary of the cluster answers');
-  return { runIds: identities.flatMap(({ runIds }) => runIds), isReplica: false };
-}
-
-async function askNode(node: Redis): Promise<Identity> {
+export async function askIdentity(node: RedisClient): Promise<Identity> {
   const [role, info] = await Promise.all([allowed(node.role()), allowed(node.info('server')), allowed(node.ping())]);
   const [, runId] = /^run_id:(\w+)/m.exec(info ?? '') ?? [];
   return { runIds: runId === undefined ? [] : [runId], isReplica: role?.[0] === 'slave' };

@@ -52,8 +52,8 @@ async function open(target: TestTarget = proxy.port, more: { bootBudgetMs?: numb
   });
   const changes: (AvailabilityChange & { readonly at: number })[] = [];
   connection.onStateChange((change) => changes.push({ ...change, at: performance.now() }));
-  const recoveries: RecoveryContext[] = [];
-  connection.onRecovering(async (context) => void recoveries.push(context));
+  const recoveries: Pick<RecoveryContext, 'runIdChanged'>[] = [];
+  connection.onRecovering(async ({ runIdChanged }) => void recoveries.push({ runIdChanged }));
   return { connection, lines, circuits, moves, changes, recoveries };
 }
 

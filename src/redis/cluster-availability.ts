@@ -1,0 +1,163 @@
+import { type ConnectionLogger, type LoggedChange, writeChange } from './availability.log.ts';
+import type { AvailabilityChange, AvailabilityListener, AvailabilityState } from './availability.types.ts';
+import type { RedisShard } from './redis.shard.ts';
+import type { Shards, SlotRange } from './redis.shards.ts';
+
+/** What all shards together are to the operator; `Availability` is this for a server of one primary. */
+export interface Whole {
+  readonly state: AvailabilityState;
+  readonly since: number;
+  readonly reason: string;
+  onChange(listener: AvailabilityListener): () => void;
+  /** Resolves as soon as all of it can be used. */
+  whenHealthy(): Promise<void>;
+  giveUpWaiting(reason: string): void;
+  close(): void;
+}
+
+export interface ClusterAvailabilityParts {
+  /** Names the cluster in log lines. */
+  readonly server: string;
+  readonly logger: ConnectionLogger;
+  readonly shards: () => Shards;
+  readonly isConnected: () => boolean;
+}
+
+/** Several shards are often lost in the same instant: that is told in one line. */
+const WRITE_AFTER_MS = 50;
+const SHOWN_RANGES = 4;
+const PARTLY = 'is used for all other keys; locks and collections of those refuse unless configured otherwise';
+
+/**
+ * One state for a cluster: degraded while one of its shards is, with which keys that concerns. It decides nothing; a
+ * change is told once, and logged once for each set of shards that are away.
+ */
+export class ClusterAvailability implements Whole {
+  #state: AvailabilityState | undefined;
+  #since = Date.now();
+  #reason = 'not connected yet';
+  #lostAt: number | undefined;
+  #unwritten: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  readonly #listeners = new Set<{ readonly listener: AvailabilityListener }>();
+
+  constructor(private readonly parts: ClusterAvailabilityParts) {}
+
+  get state(): AvailabilityState {
+    return this.#state ?? 'degraded';
+  }
+
+  get since(): number {
+    return this.#since;
+  }
+
+  get reason(): string {
+    return this.#reason;
+  }
+
+  onChange(listener: AvailabilityListener): () => void {
+    const entry = { listener };
+    this.#listeners.add(entry);
+    return () => void this.#listeners.delete(entry);
+  }
+
+  whenHealthy(): Promise<void> {
+    if (this.state === 'healthy') return Promise.resolve();
+    return new Promise((resolve) => {
+      const stop = this.onChange(({ to }) => {
+        if (to !== 'healthy') return;
+        stop();
+        resolve();
+      });
+    });
+  }
+
+  giveUpWaiting(reason: string): void {
+    if (this.#state === undefined) this.#enter('degraded', reason);
+  }
+
+  /** No node of the cluster is connected. */
+  lost(reason: string): void {
+    this.#enter('degraded', reason);
+  }
+
+  /** One of the shards has changed, or there are others. */
+  update(): void {
+    const { all } = this.parts.shards();
+    // Without a connection to anybody `lost` has told why.
+    if (!this.parts.isConnected() || all.length === 0) return;
+    const away = all.filter(({ availability }) => availability.isKnown && availability.state === 'degraded');
+    if (away.length > 0) this.#enter('degraded', this.#describe(away));
+    else if (all.every(({ availability }) => availability.state === 'healthy')) this.#succeed();
+    else if (this.#state !== undefined) this.#enter('recovering', 'it answers for all slots');
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#unwritten);
+  }
+
+  #describe(away: readonly RedisShard[]): string {
+    const shards = this.parts.shards();
+    const { all } = shards;
+    const [first] = away;
+    const reason = first?.availability.reason ?? '';
+    if (away.length === all.length) return reason;
+    const slots = describeSlots(away.flatMap((shard) => shards.slotsOf(shard)));
+    const keys = `keys in slots ${slots} are answered from memory`;
+    return `${away.length} of ${all.length} shards away: ${keys}; ${reason}`;
+  }
+
+  #succeed(): void {
+    this.#enter('healthy', this.#lostAt === undefined ? 'connected' : `after ${Date.now() - this.#lostAt} ms`);
+  }
+
+  #enter(to: AvailabilityState, reason: string): void {
+    if (this.#isClosed || (to === this.#state && (to !== 'degraded' || reason === this.#reason))) return;
+    const [from, isFirstWord, isNew] = [this.state, this.#state === undefined, to !== this.#state];
+    if (isNew) this.#writeNow();
+    const now = Date.now();
+    this.#state = to;
+    this.#reason = reason;
+    if (isNew) this.#since = now;
+    if (to === 'healthy') this.#lostAt = undefined;
+    else if (to === 'degraded') this.#lostAt ??= now;
+    if (to === 'degraded') this.#writeLater();
+    else if (!isFirstWord || to === 'healthy') this.#write({ to, reason, since: now });
+    if (from !== to) this.#tell({ from, to, reason, since: now });
+  }
+
+  #writeLater(): void {
+    this.#unwritten ??= setTimeout(() => this.#writeNow(), WRITE_AFTER_MS).unref();
+  }
+
+  #writeNow(): void {
+    if (this.#unwritten === undefined) return;
+    clearTimeout(this.#unwritten);
+    this.#unwritten = undefined;
+    this.#write({ to: 'degraded', reason: this.#reason, since: this.#since });
+  }
+
+  #write(change: LoggedChange): void {
+    const { logger, server, shards } = this.parts;
+    const isPartly = change.to === 'degraded' && shards().all.some(({ isAvailable }) => isAvailable);
+    writeChange(logger, server, change, isPartly ? PARTLY : undefined);
+  }
+
+  #tell(change: AvailabilityChange): void {
+    for (const { listener } of [...this.#listeners]) {
+      try {
+        listener(change);
+      } catch {
+        this.parts.logger.warn(`cache: a listener for ${this.parts.server} failed`);
+      }
+    }
+  }
+}
+
+function describeSlots(ranges: readonly SlotRange[]): string {
+  const shown = ranges
+    .slice(0, SHOWN_RANGES)
+    .map(([first, last]) => (first === last ? `${first}` : `${first}–${last}`));
+  return shown.join(', ') + (ranges.length > SHOWN_RANGES ? ' and others' : '');
+}
