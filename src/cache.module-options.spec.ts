@@ -29,6 +29,7 @@ describe('resolveModuleOptions', () => {
         jitter: 0.1,
         cacheNull: true,
         coalesce: 'cluster',
+        coherence: 'pubsub',
         l1: { maxEntries: 10_000, maxBytes: 67_108_864, ttlMs: 60_000 },
         batchSize: 100,
         warmup: true,
@@ -122,6 +123,7 @@ describe('wrong options', () => {
       { logLevel: 'loud' },
       "logLevel: must be one of 'fatal', 'error', 'warn', 'log', 'debug', 'verbose'; received 'loud'",
     ],
+    [{ cache: { coherence: 'magic' } }, "cache.coherence: must be one of 'pubsub', 'tracking'; received 'magic'"],
     [{ cache: { jitter: 2 } }, 'cache.jitter: must be a number from 0 to 1; received 2'],
     [
       { redis: { commandTimeout: '0ms' } },

@@ -4,9 +4,11 @@ import { CacheLifecycle } from './cache.lifecycle.ts';
 import { MODULE_OPTIONS_TOKEN } from './cache.module-definition.ts';
 import { resolveModuleOptions, type CacheModuleOptions, type ResolvedModuleOptions } from './cache.module-options.ts';
 import { CacheEngine } from './cache/cache-engine.ts';
+import type { CacheLocal } from './cache/cache-local.ts';
 import type { ReadTrace } from './cache/cache-stack.ts';
 import { CacheStatsReader } from './cache/cache-stats.ts';
 import { CacheSync } from './cache/cache-sync.ts';
+import { CacheWatch, watchedPrefixes } from './cache/cache-watch.ts';
 import { CacheWaiters } from './cache/cache-waiters.ts';
 import { CacheService } from './cache/cache.service.ts';
 import { CacheableExplorer } from './cache/cacheable.explorer.ts';
@@ -28,6 +30,8 @@ import { LockService } from './lock/lock.service.ts';
 import { CacheMetricsExporter } from './metrics/cache-metrics.exporter.ts';
 import { FactsSource } from './metrics/facts.source.ts';
 import { MetricsLog } from './metrics/metrics.log.ts';
+import { RedisKeyWatch } from './message-bus/redis-key-watch.ts';
+import type { RedisConnection } from './redis/redis.connection.ts';
 import { PubSub } from './message-bus/pub-sub.ts';
 import { RateLimitService } from './rate-limit/rate-limit.service.ts';
 
@@ -98,14 +102,17 @@ export const providers: Provider[] = [
   },
   {
     provide: CacheSync,
-    inject: [BACKEND, KeySpace, CacheEngine, CacheWaiters],
+    inject: [BACKEND, KeySpace, CacheEngine, CacheWaiters, OPTIONS],
     useFactory: async (
       { bus, connection }: Backend,
       keys: KeySpace,
       { local, notices }: CacheEngine,
       waiters: CacheWaiters,
+      { cache, logLevel }: ResolvedModuleOptions,
     ) => {
-      const sync = new CacheSync({ bus, channels: channelsOf(keys), local, waiters, notices });
+      const isWatched = connection !== undefined && cache.coherence === 'tracking';
+      const watch = isWatched ? watchOf(connection, keys, local, logLevel) : undefined;
+      const sync = new CacheSync({ bus, channels: channelsOf(keys), local, waiters, notices, watch });
       if (connection !== undefined) await sync.start();
       return sync;
     },
@@ -232,6 +239,17 @@ function traceOf({ logLevel }: ResolvedModuleOptions): ReadTrace | undefined {
   const logger = new LeveledLogger('Cache', logLevel);
   if (!logger.isOn('debug')) return undefined;
   return (key, outcome) => logger.debug(`${outcome} ${JSON.stringify(key.slice(0, 120))}`);
+}
+
+function watchOf(
+  connection: RedisConnection,
+  keys: KeySpace,
+  local: CacheLocal,
+  logLevel: ResolvedModuleOptions['logLevel'],
+): CacheWatch {
+  const names = { prefixes: watchedPrefixes(keys), beatChannel: keys.internal('beat') };
+  const watch = new RedisKeyWatch(connection, names);
+  return new CacheWatch({ watch, keys, local, logger: new LeveledLogger('CacheModule', logLevel) });
 }
 
 /** In memory mode there is nobody to hear of; with a server the cache follows its outages. */

@@ -20,6 +20,11 @@ export class CacheLocal {
   /** Factory runs: they may outlive the read that began them. */
   readonly refreshes = new Flights<Outcome<unknown>>();
   readonly context = new FlightContext();
+  /**
+   * Whether what was just stored may be held. Not where the server tells of every change, own ones too: it cannot be
+   * told whether the last one was ours, so the value is held when it is read next.
+   */
+  holdsStored = true;
 
   constructor(
     readonly tier: MemoryTier,
@@ -68,6 +73,31 @@ export class CacheLocal {
     return this.tier.dropMatching((name) => matches(this.keys.root + name));
   }
 
+  /**
+   * Somebody changed these on the server, perhaps a factory run of ours: what was held or is being looked at is
+   * forgotten. Factories run on for all who ask: whether their value may be stored is a matter of their lease.
+   */
+  touch(keys: readonly string[]): void {
+    for (const key of keys) {
+      this.tier.drop(this.nameOf(key));
+      this.looks.forget(key);
+      this.reads.forget(key);
+    }
+  }
+
+  /** Somebody changed the version of a tag or epoch on the server. */
+  touchStamp(key: string): void {
+    this.tags.forgetKey(key);
+    this.forgetLooks();
+  }
+
+  /** Somebody removed everything from the server. */
+  touchAll(): void {
+    this.tier.clear();
+    this.tags.forgetAll();
+    this.forgetLooks();
+  }
+
   /** Everything that carries these tags or epochs. */
   forgetStamps(names: readonly string[]): void {
     this.tags.forget(names);
@@ -112,9 +142,13 @@ export class CacheLocal {
     await Promise.all([this.reads.settled(), this.refreshes.settled()]);
   }
 
-  private forgetFlights(): void {
+  private forgetLooks(): void {
     this.looks.forgetAll();
     this.reads.forgetAll();
+  }
+
+  private forgetFlights(): void {
+    this.forgetLooks();
     this.refreshes.forgetAll();
   }
 }

@@ -5,8 +5,8 @@ export type NoticeContent =
   | { readonly keys: readonly string[] }
   | { readonly pattern: string }
   | { readonly stamps: readonly string[] }
-  /** A heartbeat: every notice up to this number has been sent. */
-  | { readonly told: number };
+  /** A heartbeat: every notice up to this number has been sent. When it was, only its sender can tell. */
+  | { readonly told: number; readonly sentMs?: number };
 
 /**
  * A message between processes. Notices of one `run` of a publisher are numbered, so that a receiver can tell that one
@@ -38,10 +38,11 @@ export class Notices {
     }
   }
 
-  heartbeat(): string {
+  /** @param sentMs by the clock of this process */
+  heartbeat(sentMs = 0): string {
     let told = this.seq;
     for (const seq of this.outstanding) told = Math.min(told, seq - 1);
-    return this.write({ told }, 0);
+    return this.write({ told, sentMs }, 0);
   }
 
   private write(content: NoticeContent, seq: number): string {
@@ -68,8 +69,9 @@ export function readNotice(payload: Buffer): Notice | undefined {
 
 function isNotice(value: unknown): value is Notice {
   if (typeof value !== 'object' || value === null) return false;
-  const { from, run, seq, keys, pattern, stamps, told } = value as Readonly<Record<string, unknown>>;
+  const { from, run, seq, keys, pattern, stamps, told, sentMs } = value as Readonly<Record<string, unknown>>;
   if (typeof from !== 'string' || from.length > 64 || !isCount(run) || !isCount(seq)) return false;
+  if (sentMs !== undefined && typeof sentMs !== 'number') return false;
   return isTexts(keys) || isTexts(stamps) || typeof pattern === 'string' || isCount(told);
 }
 

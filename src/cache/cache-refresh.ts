@@ -104,7 +104,8 @@ export class CacheRefresh {
     const { local } = this.parts;
     const isWanted = options.tier !== 'l2' && local.refreshes.get(key) === flight;
     if (entry === undefined || !isWanted) return copy;
-    if (lease !== undefined || isLocal === true) local.hold(key, entry, copy.value);
+    const isShared = lease !== undefined && local.holdsStored;
+    if (isShared || isLocal === true) local.hold(key, entry, copy.value);
     local.holdAlone(key, entry, copy.value, DEGRADED_TTL_MS);
     return copy;
   }

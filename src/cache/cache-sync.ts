@@ -4,6 +4,7 @@ import type { MessageBus } from '../message-bus/message-bus.interface.ts';
 import { NoticeLogs } from './cache-coherence.ts';
 import { decodeEntry } from './cache-entry.ts';
 import type { CacheLocal } from './cache-local.ts';
+import type { CacheWatch } from './cache-watch.ts';
 import { readNotice, type Notice, type Notices } from './cache-notices.ts';
 import type { CacheWaiters } from './cache-waiters.ts';
 import type { CacheChannels } from './redis-cache.store.ts';
@@ -21,6 +22,8 @@ export interface CacheSyncParts {
   readonly local: CacheLocal;
   readonly waiters: CacheWaiters;
   readonly notices: Notices;
+  /** Tells of what anybody changes on the server, where that is wanted. */
+  readonly watch?: CacheWatch | undefined;
 }
 
 /**
@@ -48,6 +51,7 @@ export class CacheSync {
       bus.subscribe(channels.notice, (payload) => this.heed(payload)),
       bus.subscribe(channels.wake, (payload) => this.wake(payload)),
     ]);
+    this.parts.watch?.start();
     this.timer = setInterval(() => this.tick(), HEARTBEAT_MS).unref();
     this.tick();
   }
@@ -55,40 +59,54 @@ export class CacheSync {
   async stop(): Promise<void> {
     clearInterval(this.timer);
     this.stopHearing();
-    await Promise.all(this.ends.map((end) => end()));
+    await Promise.all([this.parts.watch?.stop(), ...this.ends.map((end) => end())]);
     this.ends = [];
   }
 
   private tick(): void {
-    const { bus, channels, local, notices } = this.parts;
+    const { bus, local, watch } = this.parts;
     const now = performance.now();
-    if (local.isTrusted && now - this.lastBeatMs > SILENCE_MS) local.distrust();
+    if (local.isTrusted && now - this.heardMs > SILENCE_MS) local.distrust();
     if (now - Math.max(this.lastBeatMs, this.restartedMs) > DEAF_MS) {
       this.restartedMs = now;
       bus.restart();
     }
-    bus.publish(channels.notice, notices.heartbeat()).catch((error: unknown) => {
+    watch?.beat();
+    this.beat(now);
+  }
+
+  private beat(now: number): void {
+    const { bus, channels, notices } = this.parts;
+    bus.publish(channels.notice, notices.heartbeat(now)).catch((error: unknown) => {
       // Silence is the answer to it.
       if (!isStoreFailure(error)) throw error;
     });
   }
 
-  /** The own heartbeat came back: notices arrive. */
-  private trust(): void {
+  /** Everything that was told before this moment has arrived. */
+  private get heardMs(): number {
+    return Math.min(this.lastBeatMs, this.parts.watch?.heardMs ?? Infinity);
+  }
+
+  /** The own heartbeat came back: what was told before it was sent has arrived, however long it took. */
+  private trust(sentMs: number): void {
     const { local } = this.parts;
+    const now = performance.now();
+    this.lastBeatMs = Math.min(Math.max(this.lastBeatMs, sentMs), now);
+    const trustedMs = this.heardMs + SILENCE_MS - now;
+    if (trustedMs <= 0) return;
     if (!local.isTrusted) {
       this.logs.forget();
       local.trust();
     }
-    this.lastBeatMs = performance.now();
-    local.tier.trustFor(SILENCE_MS);
+    local.tier.trustFor(trustedMs);
   }
 
   private heed(payload: Buffer): void {
     const notice = readNotice(payload);
     if (notice === undefined) return;
     if (notice.from === this.parts.notices.from) {
-      if ('told' in notice) this.trust();
+      if ('told' in notice) this.trust(notice.sentMs ?? -Infinity);
       return;
     }
     if (!this.logs.accept(notice, performance.now())) this.parts.local.trust();

@@ -19,6 +19,9 @@ interface Remembered {
   readonly untilMs: number;
 }
 
+/** A stored name that stands for a longer one: it ends with a SHA-256. */
+const HASHED = /#[0-9a-f]{64}$/;
+const FAMILIES = ['tag', 'epoch'] as const;
 const OLDEST = '0'.repeat(16);
 
 export const tagStamp = (tag: string): string => `tag:${tag}`;
@@ -100,6 +103,19 @@ export class CacheTags {
     this.moment++;
   }
 
+  /** The server's key of a tag or epoch was changed by somebody; a hashed name could be any of them. */
+  forgetKey(key: string): void {
+    const name = this.nameOf(key);
+    if (!this.remembered.delete(name) && HASHED.test(name)) this.remembered.clear();
+    this.moment++;
+  }
+
+  /** All of them were removed from the server. */
+  forgetAll(): void {
+    this.remembered.clear();
+    this.moment++;
+  }
+
   /** Invalidations may be missed from now on. */
   distrust(): void {
     if (!this.isTrusted) return;
@@ -143,6 +159,13 @@ export class CacheTags {
     const until = untilMs ?? known?.untilMs ?? 0;
     if (known?.version === version && known.untilMs === until) return;
     this.remembered.set(name, { version, untilMs: until }, bytesOfText(version));
+  }
+
+  /** The inverse of `keyOf`, but for a name that was hashed. */
+  private nameOf(key: string): string {
+    const family = FAMILIES.find((each) => key.startsWith(this.keys.internal(each))) ?? '';
+    const beginning = this.keys.internal(family, '_').length - 1;
+    return `${family}:${key.slice(beginning)}`;
   }
 
   private keyOf(name: string): string {

@@ -149,6 +149,7 @@ return removed`,
 /**
  * arg: keep ms
  * The version of a tag or epoch, created when there is none; kept at least as long as the entries that will carry it.
+ * Twice as long from the start, so that it is rarely written: each write is told to all who track it.
  */
 export const CAPTURE = defineScript<string>({
   name: 'cache.capture',
@@ -159,9 +160,9 @@ local version = redis.call('GET', key)
 if not version then
   local time = redis.call('TIME')
   version = string.format('%016.0f', time[1] * 1000000 + time[2]) .. '.' .. string.rep('0', 16)
-  redis.call('SET', key, version, 'PX', arg[1])
+  redis.call('SET', key, version, 'PX', 2 * arg[1])
 elseif redis.call('PTTL', key) < tonumber(arg[1]) then
-  redis.call('PEXPIRE', key, arg[1])
+  redis.call('PEXPIRE', key, 2 * arg[1])
 end
 return version`,
 });

@@ -14,6 +14,9 @@ export interface MemoryTierOptions {
 /** How single flight is shared: by all processes, by this process, or not at all. */
 export type Coalescing = 'cluster' | 'process' | 'off';
 
+/** How the memory of this process hears what changes on the server. */
+export type Coherence = 'pubsub' | 'tracking';
+
 /** Defaults of every read, and what bounds the cache. */
 export interface CacheOptions {
   /** `false`: `getOrSet` and `@Cacheable` always run the factory; everything else stays on. @default true */
@@ -31,6 +34,12 @@ export interface CacheOptions {
   /** @default 'cluster' */
   readonly coalesce?: Coalescing;
   readonly l1?: MemoryTierOptions;
+  /**
+   * How memory hears what changes on the server: `'pubsub'`, what this package does in other processes; `'tracking'`,
+   * also what any other client writes or removes, expiry and `FLUSHALL` (`CLIENT TRACKING`, one more connection per
+   * primary). @default 'pubsub'
+   */
+  readonly coherence?: Coherence;
   /** How many keys travel in one command of a batch call. 1 to 10000. @default 100 */
   readonly batchSize?: number;
   /** Whether `warm()` loads anything. @default true */
@@ -52,6 +61,7 @@ export interface ResolvedCacheOptions {
   readonly jitter: number;
   readonly cacheNull: boolean;
   readonly coalesce: Coalescing;
+  readonly coherence: Coherence;
   readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly ttlMs: number };
   readonly batchSize: number;
   readonly warmup: boolean;
@@ -68,6 +78,7 @@ export const CACHE_DEFAULTS: ResolvedCacheOptions = {
   jitter: 0.1,
   cacheNull: true,
   coalesce: 'cluster',
+  coherence: 'pubsub',
   l1: { maxEntries: 10_000, maxBytes: 64 * 1024 ** 2, ttlMs: 60_000 },
   batchSize: 100,
   warmup: true,
@@ -84,6 +95,7 @@ export const CACHE_RULES = {
   jitter: number(0, 1),
   cacheNull: flag,
   coalesce: oneOf('cluster', 'process', 'off'),
+  coherence: oneOf('pubsub', 'tracking'),
   l1: {
     maxEntries: integer(1, 10_000_000),
     maxBytes: size('64kb', '64gb'),

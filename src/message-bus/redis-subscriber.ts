@@ -2,10 +2,13 @@ import type { Redis } from 'ioredis';
 import { StoreUnavailableError } from '../common/errors.ts';
 import { closeClient } from '../redis/redis.client.ts';
 import type { RedisConnection } from '../redis/redis.connection.ts';
-import { failureOf, replyCodeOf } from '../redis/redis.outcome.ts';
+import { failureOf, isOutage } from '../redis/redis.outcome.ts';
 import { reconnectDelayMs } from '../redis/redis.reconnect.ts';
 
 const CLOSE_POLITELY_MS = 200;
+
+/** The channel on which a server tells of changed keys (`CLIENT TRACKING`); what it carries is no text. */
+export const INVALIDATIONS = '__redis__:invalidate';
 
 export interface SubscriberEvents {
   /** The channels that are to be heard, asked for at each new connection. */
@@ -15,6 +18,10 @@ export interface SubscriberEvents {
   readonly onRefusal: (channel: string, error: Error) => void;
   /** All channels are heard again after a gap. */
   readonly onReconnect: () => void;
+  /** Prepares a new connection before it subscribes to anything. A refusal by the server is told as one of a channel. */
+  readonly prepare?: (client: Redis) => Promise<unknown>;
+  /** These keys were changed or have expired; null: all of them. */
+  readonly onInvalidation?: (keys: readonly Buffer[] | null) => void;
 }
 
 /**
@@ -34,6 +41,8 @@ export class RedisSubscriber {
   constructor(
     private readonly connection: RedisConnection,
     private readonly events: SubscriberEvents,
+    /** Which of the connection's primaries to listen to; any node when left out. */
+    private readonly primary?: string,
   ) {}
 
   get isConnected(): boolean {
@@ -67,21 +76,26 @@ export class RedisSubscriber {
     if (this.client !== undefined) await closeClient(this.client, CLOSE_POLITELY_MS);
   }
 
-  private open(): void {
+  /** Connects, and again whenever the connection ends. */
+  open(): void {
     if (this.client !== undefined || this.nextAttempt !== undefined || this.isClosed) return;
     try {
-      const client = this.connection.openSubscriber();
+      const client = this.connection.openSubscriber(this.primary);
       this.client = client;
       this.attempted = new Promise((resolve) => {
         client.once('ready', () => void this.subscribeAll(client).then(resolve)).once('end', resolve);
       });
       client.once('end', () => this.openLater());
-      client.on('messageBuffer', (channel: Buffer, payload: Buffer) => {
-        this.events.onMessage(channel.toString(), payload);
-      });
+      client.on('messageBuffer', (channel: Buffer, payload: Buffer) => this.hear(channel.toString(), payload));
     } catch {
       this.openLater();
     }
+  }
+
+  private hear(channel: string, payload: unknown): void {
+    const { onMessage, onInvalidation } = this.events;
+    if (channel === INVALIDATIONS) onInvalidation?.(payload as readonly Buffer[] | null);
+    else onMessage(channel, payload as Buffer);
   }
 
   private openLater(): void {
@@ -98,6 +112,7 @@ export class RedisSubscriber {
 
   private async subscribeAll(client: Redis): Promise<void> {
     const refused = (channel: string) => (error: Error) => this.events.onRefusal(channel, error);
+    await this.prepare(client).catch(refused(INVALIDATIONS));
     await Promise.all(this.events.channels().map((channel) => this.subscribe(client, channel).catch(refused(channel))));
     if (client.status !== 'ready') return;
     this.attempt = 0;
@@ -107,12 +122,20 @@ export class RedisSubscriber {
     this.events.onReconnect();
   }
 
+  private prepare(client: Redis): Promise<void> {
+    return this.ask(client, 'tracking', async () => this.events.prepare?.(client));
+  }
+
+  private subscribe(client: Redis, channel: string): Promise<void> {
+    return this.ask(client, 'subscribe', () => client.subscribe(channel));
+  }
+
   /** Without an answer the connection is of no use: its end leads to the next attempt. */
-  private async subscribe(client: Redis, channel: string): Promise<void> {
+  private async ask(client: Redis, operation: string, act: () => Promise<unknown>): Promise<void> {
     try {
-      await client.subscribe(channel);
+      await act();
     } catch (error) {
-      if (replyCodeOf(error) !== undefined) throw failureOf('subscribe', error);
+      if (!isOutage(error)) throw failureOf(operation, error);
       client.disconnect();
     }
   }

@@ -46,13 +46,27 @@ export function createClient({ target, ...timeouts }: ResolvedRedisOptions, poli
 
 export const isCluster = (client: RedisClient): client is Cluster => client.isCluster;
 
+/** Every server that takes writes: the nodes of a cluster by their address. */
+export const primariesOf = (client: RedisClient): readonly string[] =>
+  isCluster(client) ? client.nodes('master').map(addressOf) : ['server'];
+
+const addressOf = ({ options }: Redis): string => `${options.host}:${options.port}`;
+
 /**
- * A connection of its own to the server that `client` talks to, in a cluster to any of its nodes. It does not connect
- * again by itself: after `end` the caller opens another one, which then reaches a node that is alive.
+ * A connection of its own to the server that `client` talks to, in a cluster to any of its nodes or to one of
+ * `primariesOf`. It does not connect again by itself: after `end` the caller opens another one, which then reaches a
+ * node that is alive.
  */
-export function createSubscriber(client: RedisClient, timeouts: ResolvedRedisTimeouts): Redis | undefined {
+export function createSubscriber(
+  client: RedisClient,
+  timeouts: ResolvedRedisTimeouts,
+  primary?: string,
+): Redis | undefined {
   const nodes = isCluster(client) ? client.nodes() : [client];
-  const node = nodes[Math.floor(Math.random() * nodes.length)];
+  const node =
+    isCluster(client) && primary !== undefined
+      ? nodes.find((each) => addressOf(each) === primary)
+      : nodes[Math.floor(Math.random() * nodes.length)];
   return node?.duplicate({
     ...commonSettings(timeouts),
     ...alone,

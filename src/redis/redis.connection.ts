@@ -11,6 +11,7 @@ import {
   createSubscriber,
   describeTarget,
   isCluster,
+  primariesOf,
   type RedisClient,
 } from './redis.client.ts';
 import { CommandDoor } from './redis.door.ts';
@@ -179,13 +180,18 @@ export class RedisConnection implements RedisDoor {
     return this.#door.scan(pattern, shard);
   }
 
+  /** Names of the servers that take writes, as far as they are known: one, or those of a cluster. */
+  get primaries(): readonly string[] {
+    return primariesOf(this.#client);
+  }
+
   /**
-   * A second connection to the same server, in a cluster to any node of it, for subscriptions only. It connects at
-   * once and never again: after `end` open another one.
+   * A second connection to the same server, in a cluster to any node of it or to one of the `primaries`, for
+   * subscriptions only. It connects at once and never again: after `end` open another one.
    * @throws StoreUnavailableError when there is no node to connect to
    */
-  openSubscriber(): Redis {
-    const subscriber = this.#isClosed ? undefined : createSubscriber(this.#client, this.#options);
+  openSubscriber(primary?: string): Redis {
+    const subscriber = this.#isClosed ? undefined : createSubscriber(this.#client, this.#options, primary);
     if (subscriber === undefined) throw new StoreUnavailableError('subscribe', 'the server is not connected');
     this.#subscribers.add(subscriber);
     subscriber.once('end', () => this.#subscribers.delete(subscriber)).on('error', () => undefined);

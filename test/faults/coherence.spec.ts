@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { CacheEngine } from '../../src/cache/cache-engine.ts';
 import type { CacheService } from '../../src/index.ts';
 import { openCacheApp, type CacheApp } from '../support/cache-app.ts';
 import { eventually } from '../support/eventually.ts';
@@ -18,7 +19,7 @@ const WAYS: readonly (readonly [name: string, invalidate: (cache: CacheService, 
   ['reset', (cache) => cache.reset()],
 ];
 
-describe('memory of several processes', () => {
+describe.each(['pubsub', 'tracking'] as const)('memory of several processes, coherent by %s', (coherence) => {
   let server: TestServers;
   let proxy: FaultProxy;
   let raw: Redis;
@@ -31,24 +32,14 @@ describe('memory of several processes', () => {
   /** What B answers, from its memory or not. */
   const readB = (of = key) => b.cache.getOrSet(of, { ttl: '60s', tags: ['story'] }, () => source);
 
-  /** B answers from its memory: it does not see what somebody did behind its back. */
-  const warmUpB = (of = key) =>
-    eventually(async () => {
-      await raw.del(`app:v1:${of}`);
-      await readB(of);
-      await raw.del(`app:v1:${of}`);
-      const { loads } = b.cache.getMetrics();
-      return (await readB(of)) === 'old' && b.cache.getMetrics().loads === loads;
-    });
+  /** What B holds in its memory and would serve without asking anybody. */
+  const heldByB = (of = key) => b.module.get(CacheEngine).local.tier.read(of, true);
 
-  /** B serves hits from its memory. */
-  const isHeardAgain = async (): Promise<boolean> => {
-    const probe = `${key}:probe:${sequence++}`;
-    await readB(probe);
-    await raw.del(`app:v1:${probe}`);
-    const { loads } = b.cache.getMetrics();
-    await readB(probe);
-    return b.cache.getMetrics().loads === loads;
+  const warmUpB = async (of = key) => {
+    source = 'old';
+    await a.cache.del(of);
+    await eventually(async () => (await readB(of)) === 'old' && heldByB(of) === 'old');
+    source = 'new';
   };
 
   beforeAll(async () => {
@@ -57,8 +48,8 @@ describe('memory of several processes', () => {
     proxy.onlySubscribers = true;
     raw = new Redis(server.url);
     const options = { commandTimeout: '1s' } as const;
-    a = await openCacheApp({ redis: { url: server.url, ...options } });
-    b = await openCacheApp({ redis: { url: `redis://127.0.0.1:${proxy.port}`, ...options } });
+    a = await openCacheApp({ redis: { url: server.url, ...options }, cache: { coherence } });
+    b = await openCacheApp({ redis: { url: `redis://127.0.0.1:${proxy.port}`, ...options }, cache: { coherence } });
   });
   afterAll(async () => {
     await Promise.all([a.close(), b.close()]);
@@ -69,14 +60,15 @@ describe('memory of several processes', () => {
   beforeEach(async () => {
     proxy.mode = 'pass';
     key = `coherent:${sequence++}`;
-    source = 'old';
     await warmUpB();
-    source = 'new';
   });
 
   it('serves a hit without asking the server', async () => {
+    const calls = async () => /cmdstat_m?get:calls=\d+/g.exec(await raw.info('commandstats'))?.[0];
+    const before = await calls();
     expect(await b.cache.get(key)).toBe('old');
-    expect(await raw.exists(`app:v1:${key}`)).toBe(0);
+    expect(await readB()).toBe('old');
+    expect(await calls()).toBe(before);
   });
 
   it.each(WAYS)('forgets what another process invalidated with %s', async (_, invalidate) => {
@@ -106,17 +98,18 @@ describe('memory of several processes', () => {
   });
 
   it('serves none of what it held before a gap, also when it has looked at something else meanwhile', async () => {
-    source = 'old';
     const another = `${key}:another`;
-    await warmUpB(another);
-    source = 'new';
+    await eventually(async () => {
+      await warmUpB(another);
+      await warmUpB();
+      return heldByB(another) === 'old';
+    });
     proxy.mode = 'reject';
     proxy.cut();
     await a.cache.del(key);
     proxy.mode = 'pass';
-    await eventually(async () => (await readB(another)) === 'new', { withinMs: BOUND_MS });
-    await eventually(async () => isHeardAgain(), { withinMs: BOUND_MS });
-    await readB(another);
+    await raw.del(`app:v1:${another}`);
+    await eventually(async () => (await readB(another)) === 'new' && heldByB(another) === 'new');
     expect(await readB()).toBe('new');
   });
 
@@ -125,38 +118,36 @@ describe('memory of several processes', () => {
     await eventually(() => a.cache.isRedisAvailable() && b.cache.isRedisAvailable());
     // Whatever else is invalidated stays its own matter, once both have heard of each other again.
     await eventually(async () => {
-      source = 'old';
       await warmUpB();
       await a.cache.delByTag('another story');
       await sleep(50);
-      source = 'new';
-      await raw.del(`app:v1:${key}`);
-      return (await readB()) === 'old';
+      return heldByB() === 'old';
     });
   });
 
   it('is fresh two seconds after an invalidation although its connection is deaf and looks alive (F18)', async () => {
+    const { accepted } = proxy;
     proxy.mode = 'blackhole';
     await a.cache.del(key);
     await eventually(async () => (await readB()) === 'new', { withinMs: BOUND_MS });
-    // As long as it is deaf, memory serves nothing.
-    const { loads } = b.cache.getMetrics();
-    await raw.del(`app:v1:${key}`);
-    await readB();
-    expect(b.cache.getMetrics().loads).toBe(loads + 1);
+    // As long as it is deaf, memory serves nothing; and it does not stay deaf.
+    expect(heldByB()).toBeUndefined();
+    const connections = coherence === 'tracking' ? 2 : 1;
+    await eventually(() => proxy.accepted >= accepted + connections, { withinMs: 6_000 });
     proxy.mode = 'pass';
     proxy.cut();
-    source = 'old';
     await warmUpB();
   });
 
-  it('opens a deaf connection anew', async () => {
-    const { accepted } = proxy;
-    proxy.mode = 'blackhole';
-    await eventually(() => proxy.accepted > accepted, { withinMs: 6_000 });
-    proxy.mode = 'pass';
-    proxy.cut();
-    source = 'old';
+  it('does not trust a connection that delivers, but late', async () => {
+    proxy.latencyMs = 1_700;
+    await a.cache.del(key);
+    try {
+      await eventually(async () => (await readB()) === 'new', { withinMs: BOUND_MS });
+      expect(heldByB()).toBeUndefined();
+    } finally {
+      proxy.latencyMs = 0;
+    }
     await warmUpB();
   });
 

@@ -112,6 +112,10 @@ class Link {
     return this.proxy.onlySubscribers && !this.isSubscriber ? 'pass' : this.proxy.mode;
   }
 
+  private get latencyMs(): number {
+    return this.proxy.onlySubscribers && !this.isSubscriber ? 0 : this.proxy.latencyMs;
+  }
+
   cut(): void {
     if (this.proxy.onlySubscribers && !this.isSubscriber) return;
     this.client.resetAndDestroy();
@@ -125,7 +129,7 @@ class Link {
       const isCut = this.mode === 'cut-after-request' && direction === 'request';
       if (SWALLOWED[this.mode].includes(direction)) this.silent.add(direction);
       if (this.silent.has(direction)) return;
-      const due = performance.now() + this.proxy.latencyMs;
+      const due = performance.now() + this.latencyMs;
       // One after the other, so that a latency that was lowered does not let later bytes overtake earlier ones.
       delivered = delivered.then(() => until(due)).then(() => send(to, chunk));
       if (isCut) void delivered.then(() => until(performance.now() + CUT_DELAY_MS)).then(() => this.cut());
