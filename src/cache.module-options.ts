@@ -17,6 +17,7 @@ import { KEY_DEFAULTS, type KeyOptions, type ResolvedKeyOptions } from './common
 import { readOptions } from './common/read-options.ts';
 import { hideSecrets } from './common/secrets.ts';
 import { withDefaults } from './common/with-defaults.ts';
+import { HEALTH_DEFAULTS, type HealthOptions, type ResolvedHealthOptions } from './health/health.options.ts';
 import { LOCK_DEFAULTS, type LockModuleOptions, type ResolvedLockModuleOptions } from './lock/lock.options.ts';
 import {
   RATE_LIMIT_DEFAULTS,
@@ -38,6 +39,7 @@ export interface CacheModuleOptions {
   readonly collections?: CollectionsOptions;
   readonly circuitBreaker?: CircuitBreakerModuleOptions;
   readonly metrics?: MetricsOptions;
+  readonly health?: HealthOptions;
   /** From which level on the module logs; `'debug'` shows hits and misses. @default 'log' */
   readonly logLevel?: LogLevel;
 }
@@ -53,6 +55,7 @@ export interface ResolvedModuleOptions {
   readonly collections: ResolvedCollectionsOptions;
   readonly circuitBreaker: ResolvedCircuitBreakerModuleOptions;
   readonly metrics: ResolvedMetricsOptions;
+  readonly health: ResolvedHealthOptions;
   readonly admin: ResolvedAdminOptions;
   readonly logLevel: LogLevel;
 }
@@ -83,6 +86,7 @@ export function resolveModuleOptions(
     collections: withDefaults(COLLECTIONS_DEFAULTS, env.collections, code.collections),
     circuitBreaker: withDefaults(CIRCUIT_BREAKER_DEFAULTS, env.circuitBreaker, code.circuitBreaker),
     metrics: withDefaults(METRICS_DEFAULTS, env.metrics, code.metrics),
+    health: withDefaults(HEALTH_DEFAULTS, env.health, code.health),
     admin: resolveAdmin(env.admin ?? {}, environment, faults),
     logLevel: code.logLevel ?? env.logLevel ?? 'log',
   };

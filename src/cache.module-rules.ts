@@ -3,6 +3,7 @@ import { CIRCUIT_BREAKER_RULES } from './circuit-breaker/circuit-breaker.options
 import { COLLECTIONS_RULES } from './collections/collections.options.ts';
 import type { KeyOptions } from './common/keys.ts';
 import { either, flag, integer, oneOf, rule, secret, text, type RulesOf } from './common/option-rules.ts';
+import { HEALTH_RULES } from './health/health.options.ts';
 import { LOCK_RULES } from './lock/lock.options.ts';
 import { METRICS_RULES } from './metrics/metrics.options.ts';
 import { RATE_LIMIT_RULES } from './rate-limit/rate-limit.options.ts';
@@ -26,6 +27,7 @@ const SHARED_RULES = {
   collections: COLLECTIONS_RULES,
   circuitBreaker: CIRCUIT_BREAKER_RULES,
   metrics: METRICS_RULES,
+  health: HEALTH_RULES,
   logLevel: oneOf('fatal', 'error', 'warn', 'log', 'debug', 'verbose'),
 };
 

@@ -24,6 +24,7 @@ import { MemoryKeyspace } from './common/memory-keyspace.ts';
 import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { ServiceExplorer } from './common/service.explorer.ts';
 import { Telemetry } from './common/telemetry.ts';
+import { CacheHealthIndicator } from './health/cache.health.ts';
 import { RouteCacheExplorer } from './http-cache/route-cache.explorer.ts';
 import { RouteCacheInterceptor } from './http-cache/route-cache.interceptor.ts';
 import { LockService } from './lock/lock.service.ts';
@@ -46,6 +47,7 @@ export const exported = [
   LockService,
   RateLimitService,
   CircuitBreakerService,
+  CacheHealthIndicator,
 ];
 
 /** What is opened, from the options down to the services: one place picks server or memory for each capability. */
@@ -212,6 +214,12 @@ export const providers: Provider[] = [
       const source = new FactsSource({ cache, stats, telemetry, circuits });
       return new CacheMetricsExporter(source, metrics, new LeveledLogger('CacheModule', logLevel));
     },
+  },
+  {
+    provide: CacheHealthIndicator,
+    inject: [CacheStatsReader, CircuitBreakerService, OPTIONS],
+    useFactory: (stats: CacheStatsReader, circuits: CircuitBreakerService, { health }: ResolvedModuleOptions) =>
+      new CacheHealthIndicator(stats, circuits, health),
   },
   {
     provide: MetricsLog,

@@ -1,26 +1,26 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { CacheService, type CacheStats } from 'nestjs-keep';
-
-interface Health {
-  readonly status: 'ok' | 'degraded';
-  readonly mode: CacheStats['mode'];
-  readonly degradedSince: string | null;
-}
+import { HealthCheck, type HealthCheckResult, HealthCheckService } from '@nestjs/terminus';
+import { CacheHealthIndicator } from 'nestjs-keep';
 
 @ApiTags('status')
 @Controller('health')
 export class HealthController {
-  constructor(private readonly cache: CacheService) {}
+  constructor(
+    private readonly health: HealthCheckService,
+    private readonly cache: CacheHealthIndicator,
+  ) {}
 
-  /** 200 also while the cache server is away: the application goes on without it. */
+  /** Ready for requests: 200 also while the cache server is away, because the application goes on without it. */
   @Get()
-  health(): Health {
-    const { mode, degradedSince } = this.cache.getLocalStats();
-    return {
-      status: degradedSince === null ? 'ok' : 'degraded',
-      mode,
-      degradedSince: degradedSince === null ? null : new Date(degradedSince).toISOString(),
-    };
+  @HealthCheck()
+  readiness(): Promise<HealthCheckResult> {
+    return this.health.check([() => this.cache.check()]);
+  }
+
+  /** Alive: a restart would not bring the cache server back. */
+  @Get('live')
+  liveness(): { status: 'ok' } {
+    return { status: 'ok' };
   }
 }

@@ -1,3 +1,5 @@
+import { shownText } from './shown-text.ts';
+
 /** Names over this number are counted together. */
 const MAX_NAMES = 100;
 const OTHER = 'other';
@@ -16,7 +18,7 @@ export class ByName<C> {
 
   /** Keep what this returns: it stays the same, and counting is then an addition. */
   of(name: string | undefined): C {
-    const shown = shownName(name ?? OTHER);
+    const shown = shownText(name ?? OTHER);
     const known = this.#counters.get(shown);
     if (known !== undefined) return known;
     if (this.#counters.size >= this.maxNames && shown !== OTHER) return this.of(OTHER);
@@ -37,10 +39,3 @@ export class ByName<C> {
     return this.#counters.entries();
   }
 }
-
-/** A name fit for a label, a log line or a page: nothing that a terminal would act on, and not long. */
-const shownName = (name: string): string =>
-  name
-    .slice(0, 120)
-    .toWellFormed()
-    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '?');

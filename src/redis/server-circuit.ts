@@ -13,6 +13,11 @@ export interface ServerBreaker {
   readonly options: ResolvedServerBreakerOptions;
 }
 
+const OURS = 'nestjs-keep:';
+
+/** Whether a circuit stands in front of the server, and is not one of the application's. */
+export const isServerCircuit = (name: string): boolean => name.startsWith(OURS);
+
 export const defaultBreaker = (): ServerBreaker => ({
   circuits: new CircuitBreakerService(),
   options: CIRCUIT_BREAKER_DEFAULTS.server,
@@ -28,7 +33,7 @@ export function createServerCircuit(
   shard = 'server',
 ): Circuit {
   const handle = circuits.create(runGiven, {
-    name: `nestjs-keep:${shard}`,
+    name: OURS + shard,
     timeout: commandTimeoutMs,
     errorThresholdPercentage: 50,
     volumeThreshold: options.failureThreshold,

@@ -166,7 +166,7 @@ describe.each(PLATFORMS)('the sample on %s', (platform) => {
     it('tells its health and in which mode its cache is', async () => {
       expect(await sample.get('/health')).toMatchObject({
         status: 200,
-        body: { status: 'ok', mode, degradedSince: null },
+        body: { status: 'ok', details: { cache: { status: 'up', mode, openBreakers: [] } } },
       });
     });
 
@@ -271,9 +271,20 @@ describe('the sample without the server that it was given', () => {
     await eventually(async () =>
       expect(await sample.get('/health')).toMatchObject({
         status: 200,
-        body: { status: 'degraded', mode: 'degraded', degradedSince: expect.stringMatching(/^\d{4}-.*Z$/) as string },
+        body: {
+          status: 'degraded',
+          details: {
+            cache: {
+              status: 'degraded',
+              mode: 'degraded',
+              since: expect.stringMatching(/^\d{4}-.*Z$/) as string,
+              reason: expect.stringContaining('the server cannot be used') as string,
+            },
+          },
+        },
       }),
     );
+    expect(await sample.get('/health/live')).toMatchObject({ status: 200 });
     expect((await sample.get('/metrics')).text).toMatch(/^cache_degraded 1$/m);
   });
 
@@ -285,9 +296,12 @@ describe('the sample without the server that it was given', () => {
 
   it('goes back to the server when it is there again', async () => {
     await own.restart();
-    await eventually(async () => expect((await sample.get('/health')).body).toMatchObject({ mode: 'server' }), {
-      withinMs: 10_000,
-    });
+    await eventually(
+      async () => expect((await sample.get('/health')).body).toMatchObject({ details: { cache: { mode: 'server' } } }),
+      {
+        withinMs: 10_000,
+      },
+    );
     await sample.get('/products/3');
     const before = await sample.queries();
     await sample.get('/products/3');
