@@ -150,8 +150,14 @@ export const providers: Provider[] = [
   {
     provide: PubSub,
     inject: [BACKEND, KeySpace, OPTIONS],
-    useFactory: ({ bus }: Backend, keys: KeySpace, { logLevel }: ResolvedModuleOptions) =>
-      new PubSub(bus, keys, new LeveledLogger('PubSub', logLevel)),
+    useFactory: ({ bus, connection }: Backend, keys: KeySpace, { logLevel }: ResolvedModuleOptions) => {
+      const isAvailable = () => connection?.isAvailable ?? true;
+      const pubSub = new PubSub(bus, keys, new LeveledLogger('PubSub', logLevel), isAvailable);
+      connection?.onStateChange(({ to }) => {
+        if (to === 'healthy') pubSub.recovered();
+      });
+      return pubSub;
+    },
   },
   {
     provide: CacheStatsReader,

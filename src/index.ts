@@ -5,6 +5,7 @@ export { cacheConfig, cacheEnvironment } from './cache.config.ts';
 export type { Duration } from './common/duration.ts';
 
 export { CacheService } from './cache/cache.service.ts';
+export type { SubscribeOptions } from './message-bus/pub-sub.ts';
 export type { CacheOptions, Coalescing, Coherence, MemoryTierOptions } from './cache/cache.options.ts';
 export type { GetOrSetOptions, SetOptions, StandardSchema, Tier } from './cache/get-or-set.options.ts';
 export type { Factory, FactoryContext } from './cache/cache-factory.ts';

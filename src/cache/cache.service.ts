@@ -7,7 +7,7 @@ import { escapeGlob } from '../common/glob.ts';
 import { validKey, type KeySpace } from '../common/keys.ts';
 import { stablePercent } from '../common/stable-hash.ts';
 import type { LockService } from '../lock/lock.service.ts';
-import type { MessageCallback, PubSub } from '../message-bus/pub-sub.ts';
+import type { MessageCallback, PubSub, SubscribeOptions } from '../message-bus/pub-sub.ts';
 import type { RateLimitService } from '../rate-limit/rate-limit.service.ts';
 import type { RedisClient, RedisConnection } from '../redis/redis.connection.ts';
 import { BatchLoader, chunksOf, warmUp, type Loaded, type WarmEntry, type WarmReport } from './cache-batch.ts';
@@ -320,10 +320,17 @@ export class CacheService {
     return this.#parts.pubSub.publish(this.#name(channel), message);
   }
 
-  /** Resolves when subscribed; the result unsubscribes. Delivery is at most once. */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the contract: a message is whatever was published
-  subscribe(channel: string, callback: (message: any) => void | Promise<void>): Promise<() => Promise<void>> {
-    return this.#parts.pubSub.subscribe(this.#name(channel), callback as MessageCallback);
+  /**
+   * Resolves when subscribed; the result unsubscribes. Delivery is at most once: `onResync` is called when messages may
+   * have been missed.
+   */
+  subscribe(
+    channel: string,
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the contract: a message is whatever was published
+    callback: (message: any) => void | Promise<void>,
+    options?: SubscribeOptions,
+  ): Promise<() => Promise<void>> {
+    return this.#parts.pubSub.subscribe(this.#name(channel), callback as MessageCallback, options);
   }
 
   /** A lease's token, or null when somebody holds it. It is not renewed: see `LockService` for locks that are. */
