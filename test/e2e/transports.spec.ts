@@ -1,0 +1,152 @@
+import 'reflect-metadata';
+import { type INestApplication, SetMetadata, UseGuards } from '@nestjs/common';
+import { ApiOperation, DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import {
+  Cacheable,
+  CacheEvict,
+  CachePut,
+  CacheService,
+  CircuitBreakerService,
+  WithCircuitBreaker,
+} from '../../src/index.ts';
+import { openOn, POSITIONS, type Reached, silenceErrors, TRANSPORTS } from '../support/transports.ts';
+
+const LABEL = 'label';
+let guarded = 0;
+const guard = { canActivate: () => (guarded += 1) > 0 };
+
+/** A class of its own for each application; what it has run is known by the method. */
+const makeSubject = () =>
+  class Subject {
+    readonly runs: string[] = [];
+    isDown = false;
+
+    async cached(argument: string): Promise<string> {
+      return this.run('cached', argument);
+    }
+
+    async evicting(argument: string): Promise<string> {
+      return this.run('evicting', argument);
+    }
+
+    async putting(argument: string): Promise<string> {
+      return this.run('putting', argument);
+    }
+
+    async breaking(argument: string): Promise<string> {
+      return this.run('breaking', argument);
+    }
+
+    async falling(argument: string): Promise<string> {
+      return this.run('falling', argument);
+    }
+
+    instead(argument: string, { message }: Error): string {
+      this.runs.push(`instead: ${message}`);
+      return `instead of ${argument}`;
+    }
+
+    timesOf(method: string): number {
+      return this.runs.filter((run) => run === method).length;
+    }
+
+    private async run(method: string, argument: string): Promise<string> {
+      this.runs.push(method);
+      if (this.isDown) throw new Error('down');
+      return Promise.resolve(`${method} ${argument}`);
+    }
+  };
+type Subject = InstanceType<ReturnType<typeof makeSubject>>;
+
+const TESTED = {
+  cached: Cacheable('1m'),
+  evicting: CacheEvict({ keys: 'evicted' }),
+  putting: CachePut({ key: 'put' }),
+  breaking: WithCircuitBreaker({ name: 'breaking', volumeThreshold: 3 }),
+  falling: WithCircuitBreaker('falling', { fallback: 'instead' }),
+} as Readonly<Record<string, MethodDecorator>>;
+
+describe.each(TRANSPORTS)('$name', (transport) => {
+  silenceErrors();
+
+  describe.each(POSITIONS)('with the decorator %s the others', (position) => {
+    let reached: Reached;
+    let subject: Subject;
+    let cache: CacheService;
+    beforeAll(async () => {
+      const type = makeSubject();
+      reached = await openOn(transport, type, {
+        ...{ tested: TESTED, position },
+        beside: [UseGuards(guard), SetMetadata(LABEL, 'here'), ApiOperation({ summary: 'described' })],
+      });
+      subject = reached.app.get(type);
+      cache = reached.app.get(CacheService);
+    });
+    afterAll(() => reached.close());
+    beforeEach(() => {
+      guarded = 0;
+      subject.runs.length = 0;
+      subject.isDown = false;
+    });
+    const answered = (value: string) => (transport.hasCallers ? { value } : undefined);
+
+    it('@Cacheable runs the method once', async () => {
+      expect(await reached.call('cached', 'a')).toEqual(answered('cached a'));
+      expect(await reached.call('cached', 'a')).toEqual(answered('cached a'));
+      expect(subject.timesOf('cached')).toBe(1);
+    });
+
+    it('@CacheEvict removes the entry', async () => {
+      await cache.set('evicted', 1);
+      expect(await reached.call('evicting', 'a')).toEqual(answered('evicting a'));
+      expect(await cache.get('evicted')).toBeUndefined();
+    });
+
+    it('@CachePut stores the result', async () => {
+      expect(await reached.call('putting', 'a')).toEqual(answered('putting a'));
+      expect(await cache.get('put')).toMatch(/^putting/);
+    });
+
+    it('@WithCircuitBreaker refuses calls while the circuit is open', async () => {
+      expect(await reached.call('breaking', 'a')).toEqual(answered('breaking a'));
+      subject.isDown = true;
+      for (let times = 0; times < 5; times++) await reached.call('breaking', 'a');
+      expect(subject.timesOf('breaking')).toBe(3);
+      expect(reached.app.get(CircuitBreakerService).getStats()['breaking']).toMatchObject({
+        state: 'OPEN',
+        stats: { fires: 6, successes: 1, failures: 2, rejects: 3 },
+      });
+    });
+
+    it('@WithCircuitBreaker answers by its fallback', async () => {
+      subject.isDown = true;
+      expect(await reached.call('falling', 'a')).toEqual(answered('instead of a'));
+      expect(subject.runs).toEqual(['falling', 'instead: down']);
+    });
+
+    it('leaves guards and metadata in their place', async () => {
+      await reached.call('falling', 'a');
+      expect(guarded).toBe(transport.hasCallers ? 1 : 0);
+      for (const method of Object.keys(TESTED)) {
+        const handler = Reflect.get(subject, method) as (...args: unknown[]) => unknown;
+        expect([handler.name, handler.length]).toEqual([method, 1]);
+        expect(Reflect.getMetadata(LABEL, handler)).toBe(transport.hasCallers ? 'here' : undefined);
+      }
+    });
+  });
+});
+
+describe('the OpenAPI document', () => {
+  it.each(POSITIONS)('describes routes with the decorators %s the others', async (position) => {
+    const [express] = TRANSPORTS;
+    const reached = await openOn(express!, makeSubject(), {
+      ...{ tested: TESTED, position, beside: [ApiOperation({ summary: 'described' })] },
+    });
+    const { paths } = SwaggerModule.createDocument(reached.app as INestApplication, new DocumentBuilder().build());
+    await reached.close();
+    expect(Object.keys(paths)).toEqual(Object.keys(TESTED).map((method) => `/subject/${method}`));
+    for (const path of Object.values(paths)) {
+      expect(path.get).toMatchObject({ summary: 'described', parameters: [{ name: 'argument', in: 'query' }] });
+    }
+  });
+});
