@@ -1,6 +1,5 @@
 import { isStoreFailure } from '../common/errors.ts';
 import { globMatcher } from '../common/glob.ts';
-import type { Encoded } from '../common/codec.ts';
 import type { EntryDraft } from './cache-entry.ts';
 import type { CacheJournal, InvalidationMode } from './cache-journal.ts';
 import { lifetime, type CacheKeeper } from './cache-keeper.ts';
@@ -8,6 +7,7 @@ import type { CacheLocal } from './cache-local.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
 import type { CacheRecovery } from './cache-recovery.ts';
 import type { CacheStore } from './cache-store.interface.ts';
+import { WriteTurn, type Item, type Ready, type Writes } from './cache-write-turn.ts';
 import type { Notices } from './cache-notices.ts';
 import { isEpoch, stampsOf, type CacheTags, type Versions } from './cache-tags.ts';
 import type { ResolvedReadOptions } from './get-or-set.options.ts';
@@ -21,16 +21,6 @@ export interface CacheWriterParts {
   readonly recovery: CacheRecovery;
   readonly notices: Notices;
   readonly metrics: CacheMetrics;
-}
-
-interface Item {
-  readonly key: string;
-  readonly value: unknown;
-}
-
-/** An item ready to be stored. */
-interface Ready extends Item {
-  readonly encoded: Encoded;
 }
 
 /** One change: how this process forgets, how the server is told, and what to remember when it could not be. */
@@ -50,20 +40,31 @@ const NO_VERSIONS: Versions = new Map();
  * or unknown takes effect here and goes to the journal.
  */
 export class CacheWriter {
+  private readonly turn = new WriteTurn((writes) => this.store(writes));
+
   constructor(private readonly parts: CacheWriterParts) {}
 
-  /** @throws SerializationError before anything is written, when one of the values cannot be stored */
+  /**
+   * Serialises at once: the caller may change its value as soon as it has called.
+   * @throws SerializationError before anything is written, when one of the values cannot be stored
+   */
   async set(items: readonly Item[], stampNames: readonly string[], options: ResolvedReadOptions): Promise<void> {
-    const { local, journal } = this.parts;
     const keys = items.map(({ key }) => key);
     const ready = options.ttlMs === 0 ? [] : items.flatMap((item) => this.readyOf(item));
+    this.parts.local.forget(keys);
+    await this.turn.add({ keys, ready, stampNames, options });
+  }
+
+  private async store(writes: Writes): Promise<void> {
+    const { local, journal } = this.parts;
+    const { keys } = writes;
     await this.change({
       forget: () => local.forget(keys),
-      act: () => this.write(keys, ready, stampNames, options),
+      act: () => this.write(writes),
       journal: () => journal.addKeys(keys),
       away: () => undefined,
     });
-    for (const item of ready) this.holdAlone(item, options);
+    for (const item of writes.ready) this.holdAlone(item, writes.options);
   }
 
   /** How many of the keys there were. */
@@ -126,12 +127,7 @@ export class CacheWriter {
   }
 
   /** What is too large, or not to be kept at all, must not leave the value before it in place either. */
-  private async write(
-    keys: readonly string[],
-    ready: readonly Ready[],
-    stampNames: readonly string[],
-    options: ResolvedReadOptions,
-  ): Promise<void> {
+  private async write({ keys, ready, stampNames, options }: Writes): Promise<void> {
     const { store, notices, metrics } = this.parts;
     const written = new Set(ready.map(({ key }) => key));
     const dropped = keys.filter((key) => !written.has(key));
@@ -173,6 +169,7 @@ export class CacheWriter {
   }
 
   private async change<R>({ forget, act, journal, away }: Change<R>): Promise<R> {
+    this.turn.flush();
     forget();
     try {
       return await act();

@@ -28,8 +28,7 @@ export const ACQUIRE = defineScript<Acquisition>({
   reply: acquisitionOf,
   body: `
 local token, lease, distrusted = arg[1], tonumber(arg[2]), arg[3]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 local mark = token .. string.format('%013d', now + lease)
 local head = redis.call('GETRANGE', key, 0, 90)
 local magic, kind = string.sub(head, 1, 2), string.sub(head, 3, 3)
@@ -68,8 +67,7 @@ export const RENEW = defineScript<boolean>({
   body: `
 if redis.call('GETRANGE', key, 4, 35) ~= arg[1] then return 0 end
 local lease = tonumber(arg[2])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 redis.call('SETRANGE', key, 36, string.format('%013d', now + lease))
 if redis.call('PTTL', key) < lease then redis.call('PEXPIRE', key, lease) end
 return 1`,
@@ -77,61 +75,86 @@ return 1`,
 
 /** Version and header of a new value; the version never goes backwards, also when the server's clock does. */
 const BUILD = `
-local function build(head, ttl, keep, body)
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local version = time[1] * 1000000 + time[2]
-  local previous = string.sub(head, 1, 3) == '~1V' and tonumber(string.sub(head, 76, 91))
-  if previous then version = math.max(version, previous + 1) end
-  return '~1V0' .. string.rep('-', 32) .. string.rep('0', 13)
-    .. string.format('%013d%013d%016.0f', now + ttl, now + keep, version) .. body
+local NO_LEASE = '~1V0' .. string.rep('-', 32) .. string.rep('0', 13)
+-- most values of one call have the same times: their header is written once
+local times, header
+local function headerOf(ttl, keep, previous)
+  local now, version = clock()
+  if previous and previous >= version then
+    return NO_LEASE .. string.format('%013d%013d%016.0f', now + ttl, now + keep, previous + 1)
+  end
+  if times ~= ttl .. ':' .. keep then
+    times = ttl .. ':' .. keep
+    header = NO_LEASE .. string.format('%013d%013d%016.0f', now + ttl, now + keep, version)
+  end
+  return header
+end
+local function versionOf(head)
+  return string.sub(head, 1, 3) == '~1V' and tonumber(string.sub(head, 76, 91))
 end
 -- wakes who waits for the key in other processes, with the entry when it is small enough to send around
-local function wake(channel, entry)
+local function wake(channel, key, entry)
   if #entry > 65536 then entry = '' end
   redis.call('PUBLISH', channel, string.format('%06d', #key) .. key .. entry)
 end`;
 
-/** arg: token, ttl ms, keep ms, body, wake channel. Stores only while the lease is still the caller's. */
+/** shared: wake channel; arg: token, ttl ms, keep ms, body. Stores only while the lease is still the caller's. */
 export const FILL = defineScript<boolean>({
   name: 'cache.fill',
   arity: 5,
+  shared: 1,
   reply: isOne,
-  body: `${BUILD}
+  prelude: BUILD,
+  body: `
 local head = redis.call('GETRANGE', key, 0, 90)
 if string.sub(head, 5, 36) ~= arg[1] then return 0 end
-local entry = build(head, tonumber(arg[2]), tonumber(arg[3]), arg[4])
+local entry = headerOf(arg[2], arg[3], versionOf(head)) .. arg[4]
 redis.call('SET', key, entry, 'PX', arg[3])
-if string.sub(head, 4, 4) == '1' then wake(arg[5], entry) end
+if string.sub(head, 4, 4) == '1' then wake(shared[1], key, entry) end
 return 1`,
 });
 
-/** arg: token, wake channel. Gives the lease back without a value, so that a waiter tries at once. */
+/** shared: wake channel; arg: token. Gives the lease back without a value, so that a waiter tries at once. */
 export const ABANDON = defineScript<boolean>({
   name: 'cache.abandon',
   arity: 2,
+  shared: 1,
   reply: isOne,
-  body: `${BUILD}
+  prelude: BUILD,
+  body: `
 local head = redis.call('GETRANGE', key, 0, 48)
 if string.sub(head, 5, 36) ~= arg[1] then return 0 end
 if string.sub(head, 3, 3) == 'L' then redis.call('DEL', key)
 else redis.call('SETRANGE', key, 3, '0' .. string.rep('-', 32) .. string.rep('0', 13)) end
-if string.sub(head, 4, 4) == '1' then wake(arg[2], '') end
+if string.sub(head, 4, 4) == '1' then wake(shared[1], key, '') end
 return 1`,
 });
 
-/** arg: ttl ms, keep ms, body, wake channel, notice channel, notice (or ''). Overwrites whatever is there and takes any lease away. */
+/**
+ * shared: wake channel, notice channel; arg: ttl ms, keep ms, body, notice (or '')
+ * Overwrites whatever is there and takes any lease away.
+ */
 export const WRITE = defineScript<boolean>({
   name: 'cache.write',
   arity: 6,
+  shared: 2,
   reply: isOne,
-  body: `${BUILD}
-local head = redis.pcall('GETRANGE', key, 0, 90)
-if type(head) == 'table' then head = '' end
-local entry = build(head, tonumber(arg[1]), tonumber(arg[2]), arg[3])
-redis.call('SET', key, entry, 'PX', arg[2])
-if string.sub(head, 1, 2) == '~1' and string.sub(head, 4, 4) == '1' then wake(arg[4], entry) end
-if arg[6] ~= '' then redis.call('PUBLISH', arg[5], arg[6]) end
+  prelude: BUILD,
+  body: `
+local entry = headerOf(arg[1], arg[2]) .. arg[3]
+local head = redis.pcall('SET', key, entry, 'PX', arg[2], 'GET')
+if type(head) == 'table' then
+  -- a set, hash or list, which GET does not read
+  redis.call('SET', key, entry, 'PX', arg[2])
+elseif head then
+  local previous = versionOf(head)
+  if previous and previous >= versionOf(entry) then
+    entry = headerOf(arg[1], arg[2], previous) .. arg[3]
+    redis.call('SET', key, entry, 'PX', arg[2])
+  end
+  if string.sub(head, 1, 2) == '~1' and string.sub(head, 4, 4) == '1' then wake(shared[1], key, entry) end
+end
+if arg[4] ~= '' then redis.call('PUBLISH', shared[2], arg[4]) end
 return 1`,
 });
 
@@ -158,8 +181,8 @@ export const CAPTURE = defineScript<string>({
   body: `
 local version = redis.call('GET', key)
 if not version then
-  local time = redis.call('TIME')
-  version = string.format('%016.0f', time[1] * 1000000 + time[2]) .. '.' .. string.rep('0', 16)
+  local _, us = clock()
+  version = string.format('%016.0f', us) .. '.' .. string.rep('0', 16)
   redis.call('SET', key, version, 'PX', 2 * arg[1])
 elseif redis.call('PTTL', key) < tonumber(arg[1]) then
   redis.call('PEXPIRE', key, 2 * arg[1])
@@ -178,9 +201,9 @@ export const BUMP = defineScript<string>({
   reply: textOf,
   body: `
 local old = redis.call('GET', key) or string.rep('0', 16) .. '.' .. string.rep('0', 16)
-local time = redis.call('TIME')
+local _, us = clock()
 local last = math.max(tonumber(string.sub(old, 1, 16)), tonumber(string.sub(old, 18, 33)))
-local now = string.format('%016.0f', math.max(time[1] * 1000000 + time[2], last + 1))
+local now = string.format('%016.0f', math.max(us, last + 1))
 local version = arg[1] == 'delete' and now .. '.' .. now or string.sub(old, 1, 16) .. '.' .. now
 redis.call('SET', key, version, 'PX', math.max(redis.call('PTTL', key), tonumber(arg[2])))
 if arg[4] ~= '' then redis.call('PUBLISH', arg[3], arg[4]) end
@@ -212,8 +235,7 @@ if arg[3] ~= '' then redis.call('PUBLISH', arg[2], arg[3]) end
 local head = redis.pcall('GETRANGE', key, 0, 74)
 if type(head) ~= 'table' and string.sub(head, 1, 3) == '~1L' then return 0 end
 if type(head) == 'table' or string.sub(head, 1, 3) ~= '~1V' then return redis.call('PEXPIRE', key, ttl) end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 local grace = (tonumber(string.sub(head, 63, 75)) or 0) - (tonumber(string.sub(head, 50, 62)) or 0)
 redis.call('SETRANGE', key, 49, string.format('%013d%013d', now + ttl, now + ttl + grace))
 return redis.call('PEXPIRE', key, ttl + grace)`,

@@ -53,17 +53,17 @@ export class RedisCacheStore implements CacheStore {
   }
 
   fill(key: string, token: string, draft: EntryDraft): Promise<boolean> {
-    return this.connection.run(FILL, key, token, draft.ttlMs, draft.keepMs, encodeBody(draft), this.channels.wake);
+    return this.connection.run(FILL, key, this.channels.wake, token, draft.ttlMs, draft.keepMs, encodeBody(draft));
   }
 
   async abandon(key: string, token: string): Promise<void> {
-    await this.connection.run(ABANDON, key, token, this.channels.wake);
+    await this.connection.run(ABANDON, key, this.channels.wake, token);
   }
 
   async write(entries: readonly (readonly [string, EntryDraft])[], notice: Notice): Promise<void> {
     const { wake, notice: channel } = this.channels;
     await this.inOrder(entries, notice, ([key, draft], told) =>
-      this.connection.run(WRITE, key, draft.ttlMs, draft.keepMs, encodeBody(draft), wake, channel, told),
+      this.connection.run(WRITE, key, wake, channel, draft.ttlMs, draft.keepMs, encodeBody(draft), told),
     );
   }
 

@@ -100,7 +100,7 @@ export class RedisBatcher {
     }
     if (calls.length > 0) {
       this.#calls = [];
-      for (const group of byScript(calls)) this.#call(group);
+      for (const group of groupsOf(calls)) this.#call(group);
     }
   }
 
@@ -122,19 +122,18 @@ export class RedisBatcher {
     });
   }
 
-  #call(calls: readonly Call[]): void {
-    if (this.traits.takesSeveralKeys) this.#callTogether(calls);
-    else for (const call of calls) this.#callTogether([call]);
+  #call(group: Group): void {
+    if (this.traits.takesSeveralKeys) this.#callTogether(group);
+    else for (const call of group.calls) this.#callTogether({ ...group, calls: [call] });
   }
 
-  /** The calls are all of one script. */
-  #callTogether(calls: readonly Call[]): void {
-    const [{ script }] = calls as [Call];
+  #callTogether(group: Group): void {
+    const { script, shared, calls } = group;
     const keys = calls.map((call) => call.key);
-    const args = calls.flatMap((call) => call.args);
+    const args = [...shared, ...calls.flatMap((call) => call.args.slice(script.shared))];
     this.#send(script.name, keys[0], (client) => orRefused(evaluate(client, script, keys, args), keys), {
       resolve: (replies) => {
-        if (replies === REFUSED) this.#oneByOne(() => this.#call(calls));
+        if (replies === REFUSED) this.#oneByOne(() => this.#call(group));
         else calls.forEach((call, index) => this.#answer(call, replies[index] ?? null));
       },
       reject: (error) => calls.forEach((call) => call.reject(error)),
@@ -182,15 +181,25 @@ export async function probeTraits(client: RedisClient, traits: ServerTraits): Pr
   if (reply === REFUSED) traits.takesSeveralKeys = false;
 }
 
-function byScript(calls: readonly Call[]): Iterable<Call[]> {
-  const groups = new Map<KeyedScript<unknown>, Call[]>();
-  for (const call of calls) {
-    const group = groups.get(call.script);
-    if (group === undefined) groups.set(call.script, [call]);
-    else group.push(call);
-  }
-  return groups.values();
+/** Calls that can travel together: of one script, and with the same shared arguments. */
+interface Group {
+  readonly script: KeyedScript<unknown>;
+  readonly shared: readonly ScriptArgument[];
+  readonly calls: Call[];
 }
+
+function groupsOf(calls: readonly Call[]): readonly Group[] {
+  const groups: Group[] = [];
+  for (const call of calls) {
+    const group = groups.find((other) => accepts(other, call));
+    if (group !== undefined) group.calls.push(call);
+    else groups.push({ script: call.script, shared: call.args.slice(0, call.script.shared), calls: [call] });
+  }
+  return groups;
+}
+
+const accepts = ({ script, shared }: Group, call: Call): boolean =>
+  script === call.script && shared.every((arg, index) => arg === call.args[index]);
 
 async function orRefused<T>(reply: Promise<T>, keys: readonly string[]): Promise<T | typeof REFUSED> {
   try {

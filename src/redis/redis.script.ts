@@ -14,8 +14,10 @@ export type ScriptArgument = string | number | Buffer;
 export interface KeyedScript<R> {
   /** `capability.act`, as shown in errors and metrics. */
   readonly name: string;
-  /** How many arguments every call passes. */
+  /** How many arguments every call passes: first the shared ones, then those of its key. */
   readonly arity: number;
+  /** How many of them are the same for all calls that travel together. */
+  readonly shared: number;
   readonly lua: string;
   readonly sha: string;
   readonly reply: (raw: RawReply) => R;
@@ -24,29 +26,48 @@ export interface KeyedScript<R> {
 export interface ScriptDefinition<R> {
   readonly name: string;
   readonly arity: number;
-  /** The body of `function(key, arg)`: `key` is the full key, `arg` the list of arguments, all strings. */
+  /** @default 0 */
+  readonly shared?: number;
+  /** Lua that runs once per call, before the first key. */
+  readonly prelude?: string;
+  /**
+   * The body of `function(key, arg, shared)`: `key` is the full key, `arg` and `shared` are lists of arguments, all
+   * strings. `clock()` gives the milliseconds and microseconds of the server's clock.
+   */
   readonly body: string;
   /** Turns the raw reply of one key into what the store wants. */
   readonly reply: (raw: RawReply) => R;
 }
 
-/** Declares a script. `body` is a constant: nothing is ever interpolated into it. */
-export function defineScript<R>({ name, arity, body, reply }: ScriptDefinition<R>): KeyedScript<R> {
-  const lua = forEveryKey(body);
-  return { name, arity, reply, lua, sha: createHash('sha1').update(lua).digest('hex') };
+/** Declares a script. Its texts are constants: nothing is ever interpolated into them. */
+export function defineScript<R>(definition: ScriptDefinition<R>): KeyedScript<R> {
+  const { name, arity, reply, shared = 0 } = definition;
+  const lua = forEveryKey(definition);
+  return { name, arity, shared, reply, lua, sha: createHash('sha1').update(lua).digest('hex') };
 }
 
 /** Runs the body for each key with its share of the arguments; the failure of one key does not touch the others. */
-const forEveryKey = (body: string): string => `
-local function item(key, arg)
+const forEveryKey = ({ arity, shared = 0, prelude = '', body }: ScriptDefinition<unknown>): string => `
+local ms, us
+-- The clock stands still while a script runs.
+local function clock()
+  if not ms then
+    local time = redis.call('TIME')
+    ms, us = time[1] * 1000 + math.floor(time[2] / 1000), time[1] * 1000000 + time[2]
+  end
+  return ms, us
+end
+${prelude.trim()}
+local function item(key, arg, shared)
 ${body.trim()}
 end
-local arity = #ARGV / #KEYS
+local shared = {}
+for i = 1, ${shared} do shared[i] = ARGV[i] end
 local replies = {}
 for i = 1, #KEYS do
-  local arg = {}
-  for j = 1, arity do arg[j] = ARGV[(i - 1) * arity + j] end
-  local ok, reply = pcall(item, KEYS[i], arg)
+  local arg, before = {}, ${shared} + (i - 1) * ${arity - shared}
+  for j = 1, ${arity - shared} do arg[j] = ARGV[before + j] end
+  local ok, reply = pcall(item, KEYS[i], arg, shared)
   if ok then
     -- A nil would end the array there, and every later key would lose its reply.
     if reply == nil then reply = false end

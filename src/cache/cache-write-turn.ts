@@ -1,0 +1,81 @@
+import type { Encoded } from '../common/codec.ts';
+import type { ResolvedReadOptions } from './get-or-set.options.ts';
+
+export interface Item {
+  readonly key: string;
+  readonly value: unknown;
+}
+
+/** An item ready to be stored. */
+export interface Ready extends Item {
+  readonly encoded: Encoded;
+}
+
+/** Values that are written together, under the same options. */
+export interface Writes {
+  /** All keys, also of values that are not to be stored. */
+  readonly keys: readonly string[];
+  readonly ready: readonly Ready[];
+  readonly stampNames: readonly string[];
+  readonly options: ResolvedReadOptions;
+}
+
+interface Gathering extends Writes {
+  readonly keys: string[];
+  readonly ready: Ready[];
+  readonly done: Promise<void>;
+  readonly begin: () => void;
+}
+
+/** More of them would keep the server, and everybody who waits for it, busy for too long. */
+const MAX_KEYS = 128;
+
+/**
+ * Gathers the writes of one turn of the event loop: those under the same options become one change, with one script
+ * call, one look at the epoch and one notice to the other processes.
+ */
+export class WriteTurn {
+  private gatherings: Gathering[] = [];
+
+  constructor(private readonly store: (writes: Writes) => Promise<void>) {}
+
+  /** Resolves when the writes are stored, with whatever they were gathered with. */
+  add(writes: Writes): Promise<void> {
+    const gathering = this.gatherings.find((other) => isAlike(other, writes)) ?? this.gather(writes);
+    gathering.keys.push(...writes.keys);
+    gathering.ready.push(...writes.ready);
+    if (gathering.keys.length >= MAX_KEYS) this.flush();
+    return gathering.done;
+  }
+
+  /** Begins with what was gathered, so that whatever is asked for next comes after it. */
+  flush(): void {
+    const { gatherings } = this;
+    if (gatherings.length === 0) return;
+    this.gatherings = [];
+    for (const { begin } of gatherings) begin();
+  }
+
+  private gather({ stampNames, options }: Writes): Gathering {
+    if (this.gatherings.length === 0) process.nextTick(() => this.flush());
+    const keys: string[] = [];
+    const ready: Ready[] = [];
+    let begin = (): void => undefined;
+    // `store` is called by `begin` itself, not a microtask later: what comes next must not overtake it.
+    const done = new Promise<void>((resolve, reject) => {
+      begin = () => void this.store({ keys, ready, stampNames, options }).then(resolve, reject);
+    });
+    const gathering = { keys, ready, stampNames, options, done, begin };
+    this.gatherings.push(gathering);
+    return gathering;
+  }
+}
+
+function isAlike(some: Writes, other: Writes): boolean {
+  if (some.options !== other.options) return false;
+  const { stampNames: names } = some;
+  return (
+    names === other.stampNames ||
+    (names.length === other.stampNames.length && names.every((name, i) => name === other.stampNames[i]))
+  );
+}
