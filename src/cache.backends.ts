@@ -36,6 +36,8 @@ export interface Backend {
   readonly tier: MemoryTierOptions;
   readonly collections: CollectionsStore;
   readonly locks: LockStore;
+  /** The same through the door for recovery; undefined in memory mode. */
+  readonly recoveryLocks: LockStore | undefined;
   readonly limits: RateLimitStore;
   readonly bus: MessageBus;
   /** What memory mode keeps its data in. */
@@ -49,13 +51,19 @@ export interface BackendOptions {
   readonly options: ResolvedModuleOptions;
   readonly circuits: CircuitBreakerService;
   readonly waiters: CacheWaiters;
-  readonly channels: CacheChannels;
+  readonly channels: Channels;
   readonly telemetry: Telemetry;
 }
 
-export const channelsOf = (keys: KeySpace): CacheChannels => ({
+export interface Channels extends CacheChannels {
+  /** What each process adds its own name to, to hear of locks that are handed to it. */
+  readonly handOff: string;
+}
+
+export const channelsOf = (keys: KeySpace): Channels => ({
   wake: keys.internal('wake'),
   notice: keys.internal('notice'),
+  handOff: keys.internal('lock-hand-off'),
 });
 
 /** Opens what the options ask for. With a server that does not answer it goes on without, after the boot budget. */
@@ -81,6 +89,7 @@ function openMemory({ options, waiters, telemetry }: BackendOptions): Backend {
     tier,
     collections: new MemoryCollectionsStore(keyspace),
     locks: new MemoryLockStore(),
+    recoveryLocks: undefined,
     limits: new MemoryRateLimitStore(),
     bus,
     keyspace,
@@ -103,7 +112,8 @@ async function openServer(redis: ResolvedRedisOptions, parts: BackendOptions): P
     recoveryCache: new RedisCacheStore(connection.duringRecovery, channels),
     tier: options.cache.l1,
     collections: new RedisCollectionsStore(connection),
-    locks: new RedisLockStore(connection),
+    locks: new RedisLockStore(connection, bus, channels.handOff),
+    recoveryLocks: new RedisLockStore(connection.duringRecovery, bus, channels.handOff),
     limits: new RedisRateLimitStore(connection),
     bus,
     keyspace: undefined,

@@ -3,6 +3,7 @@ import type { Backend } from './cache.backends.ts';
 import type { CacheEngine } from './cache/cache-engine.ts';
 import type { CacheSync } from './cache/cache-sync.ts';
 import { within } from './common/within.ts';
+import type { LockKeeper } from './lock/lock-keeper.ts';
 
 /** How long a shutdown waits for what is still being computed. */
 const DRAIN_MS = 5_000;
@@ -14,11 +15,12 @@ export class CacheLifecycle implements OnApplicationShutdown {
     private readonly backend: Backend,
     private readonly engine: CacheEngine,
     private readonly sync: CacheSync,
+    private readonly locks: LockKeeper,
   ) {}
 
-  /** Background refreshes may still store what they have, within a bound; then connections and timers end. */
+  /** Refreshes and work under locks may still end, within a bound; then connections and timers do. */
   async onApplicationShutdown(): Promise<void> {
-    await within(this.engine.local.settled(), DRAIN_MS, undefined);
+    await Promise.all([within(this.engine.local.settled(), DRAIN_MS, undefined), this.locks.close(DRAIN_MS)]);
     this.engine.recovery.stop();
     this.engine.windows.stop();
     await this.sync.stop();

@@ -27,6 +27,7 @@ import { Telemetry } from './common/telemetry.ts';
 import { CacheHealthIndicator } from './health/cache.health.ts';
 import { RouteCacheExplorer } from './http-cache/route-cache.explorer.ts';
 import { RouteCacheInterceptor } from './http-cache/route-cache.interceptor.ts';
+import { LockKeeper } from './lock/lock-keeper.ts';
 import { LockService } from './lock/lock.service.ts';
 import { CacheMetricsExporter } from './metrics/cache-metrics.exporter.ts';
 import { FactsSource } from './metrics/facts.source.ts';
@@ -121,8 +122,9 @@ export const providers: Provider[] = [
   },
   {
     provide: CacheLifecycle,
-    inject: [BACKEND, CacheEngine, CacheSync],
-    useFactory: (backend: Backend, engine: CacheEngine, sync: CacheSync) => new CacheLifecycle(backend, engine, sync),
+    inject: [BACKEND, CacheEngine, CacheSync, LockKeeper],
+    useFactory: (backend: Backend, engine: CacheEngine, sync: CacheSync, locks: LockKeeper) =>
+      new CacheLifecycle(backend, engine, sync, locks),
   },
   {
     provide: KeyService,
@@ -136,10 +138,20 @@ export const providers: Provider[] = [
       new CollectionsService(keys, collections, localCollections(options)),
   },
   {
+    provide: LockKeeper,
+    inject: [BACKEND, OPTIONS],
+    useFactory: ({ locks, recoveryLocks, connection }: Backend, { logLevel }: ResolvedModuleOptions) => {
+      const keeper = new LockKeeper(locks, new LeveledLogger('LockService', logLevel));
+      if (recoveryLocks === undefined) return keeper;
+      connection?.onRecovering(({ shard }) => keeper.verify(recoveryLocks, (key) => shard.holds(key)));
+      return keeper;
+    },
+  },
+  {
     provide: LockService,
-    inject: [BACKEND, KeySpace, OPTIONS],
-    useFactory: ({ locks }: Backend, keys: KeySpace, { lock }: ResolvedModuleOptions) =>
-      new LockService(locks, keys, lock),
+    inject: [LockKeeper, KeySpace, OPTIONS],
+    useFactory: (keeper: LockKeeper, keys: KeySpace, { lock }: ResolvedModuleOptions) =>
+      new LockService(keeper, keys, lock),
   },
   {
     provide: RateLimitService,

@@ -31,16 +31,27 @@ export { CacheHealthIndicator, type CacheHealth } from './health/cache.health.ts
 export type { HealthOptions, HealthStatus } from './health/health.options.ts';
 export type { MetricsOptions } from './metrics/metrics.options.ts';
 
-export { LockService } from './lock/lock.service.ts';
+export {
+  LockService,
+  type LockedWork,
+  type LockInfo,
+  type LockPage,
+  type ReadWriteLock,
+  type Semaphore,
+} from './lock/lock.service.ts';
+export type { LockMetrics } from './lock/lock-metrics.ts';
+export { currentLock } from './lock/lock-context.ts';
 export type { Lock } from './lock/lock.handle.ts';
 export type { LockModuleOptions } from './lock/lock.options.ts';
 export type { LockOptions } from './lock/lock-request.ts';
 export {
   isLockConflictError,
   isLockLostError,
+  isLockReentranceError,
   isLockUnavailableError,
   LockConflictError,
   LockLostError,
+  LockReentranceError,
   LockUnavailableError,
 } from './lock/lock.errors.ts';
 

@@ -1,6 +1,6 @@
 import { type Duration, toMs } from '../common/duration.ts';
 import { InvalidOptionsError, InvalidTtlError } from '../common/errors.ts';
-import { as, duration, flag, rule, type RulesOf } from '../common/option-rules.ts';
+import { as, duration, flag, integer, rule, type RulesOf } from '../common/option-rules.ts';
 import { readOptions } from '../common/read-options.ts';
 import { LOCK_RULES, type ResolvedLockModuleOptions } from './lock.options.ts';
 
@@ -16,6 +16,11 @@ export interface LockOptions {
   readonly retryDelay?: number;
   /** Prolong the lease for as long as it is held. @default true */
   readonly extend?: boolean;
+  /**
+   * How many replicas of the server must have the lock before it counts; with fewer of them in time it is
+   * LockUnavailableError. Without a server there is none to wait for. @default 0
+   */
+  readonly replicas?: number;
   /** Ends the wait when it aborts; a lock that is already held is not affected. */
   readonly signal?: AbortSignal;
   /** Without the server: refuse, or lock in this process only. @default 'reject' */
@@ -29,22 +34,49 @@ export interface LockRequest {
   readonly retryDelayMs: number;
   readonly extend: boolean;
   readonly onOutage: 'reject' | 'local';
+  readonly replicas: number;
+  /** How many may hold the resource at a time, as far as this holder is concerned. */
+  readonly limit: number;
   readonly signal?: AbortSignal;
+  /** Left out: a new one. */
+  readonly token?: string;
+  /** What is taken is only known by its token: nobody tells when it is not needed any more. */
+  readonly isUnattended?: boolean;
 }
 
-const RULES = {
+export const LOCK_OPTION_RULES = {
   ...LOCK_RULES,
   wait: as('waitMs', duration('0ms', '1h')),
   extend: flag,
+  replicas: integer(0, 100),
   signal: rule('an AbortSignal', (value) => (value instanceof AbortSignal ? value : undefined)),
 } satisfies RulesOf<LockOptions>;
 
-/** @throws InvalidOptionsError that lists every fault */
-export function resolveLockRequest(options: LockOptions, defaults: ResolvedLockModuleOptions): LockRequest {
-  const faults: string[] = [];
-  const { retryCount, ...request } = { extend: true, ...defaults, ...readOptions(options, RULES, faults) };
-  if (faults.length > 0) throw new InvalidOptionsError('Wrong lock options', faults);
-  return { waitMs: retryCount * request.retryDelayMs, ...request };
+/** Reads options into requests. What never changes, such as the options of a decorator, is read once. */
+export class LockRequests {
+  readonly #byDefault: LockRequest;
+  readonly #known = new WeakMap<LockOptions, LockRequest>();
+
+  constructor(private readonly defaults: ResolvedLockModuleOptions) {
+    this.#byDefault = this.#read({});
+  }
+
+  /** @throws InvalidOptionsError that lists every fault */
+  of(options?: LockOptions): LockRequest {
+    if (options === undefined) return this.#byDefault;
+    if (!Object.isFrozen(options)) return this.#read(options);
+    const known = this.#known.get(options) ?? this.#read(options);
+    this.#known.set(options, known);
+    return known;
+  }
+
+  #read(options: LockOptions): LockRequest {
+    const faults: string[] = [];
+    const given = readOptions(options, LOCK_OPTION_RULES, faults);
+    const { retryCount, ...request } = { extend: true, replicas: 0, limit: 1, ...this.defaults, ...given };
+    if (faults.length > 0) throw new InvalidOptionsError('Wrong lock options', faults);
+    return { waitMs: retryCount * request.retryDelayMs, ...request };
+  }
 }
 
 /** Positional ttl of a lock. @throws InvalidTtlError for anything but 1 ms to 10 minutes */

@@ -1,4 +1,4 @@
-import { ConflictException, ServiceUnavailableException } from '@nestjs/common';
+import { ConflictException, InternalServerErrorException, ServiceUnavailableException } from '@nestjs/common';
 import { bodyOf, BRAND, predicateOf } from '../common/errors.ts';
 
 /** Thrown (409) when somebody else still held the lock at the end of the wait. */
@@ -46,3 +46,15 @@ export class LockLostError extends ServiceUnavailableException {
   }
 }
 export const isLockLostError = predicateOf<LockLostError>('KEEP_LOCK_LOST');
+
+/** Thrown (500) when work that holds a lock asks for the same lock again: it would wait for itself. */
+export class LockReentranceError extends InternalServerErrorException {
+  readonly code = 'KEEP_LOCK_REENTRANCE';
+  readonly [BRAND] = true;
+
+  constructor(readonly resource: string) {
+    const hint = 'pass the lock on instead, currentLock() finds it';
+    super(bodyOf(500, 'KEEP_LOCK_REENTRANCE', `"${resource}" is locked by the same work already: ${hint}`));
+  }
+}
+export const isLockReentranceError = predicateOf<LockReentranceError>('KEEP_LOCK_REENTRANCE');

@@ -1,6 +1,7 @@
 import type { Duration } from '../common/duration.ts';
 import { isStoreFailure } from '../common/errors.ts';
 import { type Lease, leaseEnd } from './lock-lease.ts';
+import type { LockLines } from './lock-lines.ts';
 import { leaseMs } from './lock-request.ts';
 import type { LockStore } from './lock-store.interface.ts';
 import { LockLostError, LockUnavailableError } from './lock.errors.ts';
@@ -12,6 +13,7 @@ import { LockLostError, LockUnavailableError } from './lock.errors.ts';
  * @publicApi
  */
 export interface Lock {
+  /** What was asked for; several resources are separated by commas, in the order of their names. */
   readonly resource: string;
   /** Proves who holds the lock; 128 random bits. */
   readonly token: string;
@@ -33,13 +35,17 @@ export interface Lock {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** What a handle tells of its end, once. */
+export type LockEnd = 'released' | 'lost';
+
 interface LockHandleSetup {
   readonly resource: string;
   readonly lease: Lease;
-  readonly store: LockStore;
+  readonly lines: LockLines;
   /** Prolong the lease until it is released. */
   readonly extend: boolean;
   readonly degraded: boolean;
+  readonly onEnd: (end: LockEnd) => void;
 }
 
 /** Parts of the ttl after which the lease is renewed, and after which a renewal without an answer is repeated. */
@@ -51,23 +57,34 @@ export class LockHandle implements Lock {
   readonly resource: string;
   readonly degraded: boolean;
   readonly #lease: Lease;
-  readonly #store: LockStore;
-  readonly #lost = new AbortController();
+  readonly #lines: LockLines;
+  readonly #end: (end: LockEnd) => void;
+  /** Resolves when the lock was given back or lost. */
+  readonly ended: Promise<void>;
+  #extends: boolean;
   #isReleased = false;
-  /** By `performance.now()`, which no one can set back. */
-  #endsAt = 0;
-  #expiresAt = 0;
-  #endTimer: NodeJS.Timeout | undefined;
-  #renewalTimer: NodeJS.Timeout | undefined;
+  #lost: LockLostError | undefined;
+  #abort: AbortController | undefined;
+  /** One timer at a time: for the renewal, or for the end where there is none before it. */
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor({ resource, lease, store, extend, degraded }: LockHandleSetup) {
+  constructor({ resource, lease, lines, extend, degraded, onEnd }: LockHandleSetup) {
     this.resource = resource;
     this.degraded = degraded;
     this.#lease = lease;
-    this.#store = store;
-    this.#holdUntil(lease.endsAt);
-    this.#watchEnd();
-    if (extend) this.#renewIn(lease.ttlMs * RENEWAL_PART);
+    this.#lines = lines;
+    this.#extends = extend;
+    let resolveEnded!: () => void;
+    this.ended = new Promise((resolve) => (resolveEnded = resolve));
+    this.#end = (end) => {
+      onEnd(end);
+      resolveEnded();
+    };
+    this.#watch(RENEWAL_PART);
+  }
+
+  get key(): string {
+    return this.#lease.key;
   }
 
   get token(): string {
@@ -79,13 +96,25 @@ export class LockHandle implements Lock {
   }
 
   get expiresAt(): number {
-    return this.#expiresAt;
+    return Math.round(Date.now() + this.#lease.endsAt - performance.now());
+  }
+
+  /** Made when somebody asks for it: most work is over before a signal could be of use. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.isLost) this.#abort.abort(this.#lost);
+    return this.#abort.signal;
+  }
+
+  /** Whether it was lost before it was given back. */
+  get wasLost(): boolean {
+    return this.#lost !== undefined;
   }
 
   /** Looks at the clock itself: after a stalled event loop the caller may be here before any timer has run. */
-  get signal(): AbortSignal {
-    if (!this.#isReleased && performance.now() >= this.#endsAt) this.#lose();
-    return this.#lost.signal;
+  get isLost(): boolean {
+    if (!this.#isReleased && performance.now() >= this.#lease.endsAt) this.#lose();
+    return this.#lost !== undefined;
   }
 
   async extend(ttl?: Duration): Promise<void> {
@@ -101,16 +130,18 @@ export class LockHandle implements Lock {
 
   async release(): Promise<boolean> {
     if (this.#isReleased) return false;
-    const wasLost = this.signal.aborted;
+    const wasLost = this.isLost;
     this.#isReleased = true;
-    this.#stopTimers();
+    clearTimeout(this.#timer);
     try {
-      const wasOurs = await this.#store.release(this.#lease.key, this.token);
+      const wasOurs = await this.#lines.release(this.#lease.key, this.token);
       // Somebody took the lock away while the lease was still running: the work was not protected to its end.
-      if (!wasOurs && performance.now() < this.#endsAt) this.#lose();
+      if (!wasOurs && performance.now() < this.#lease.endsAt) this.#lose();
       return wasOurs && !wasLost;
     } catch {
       return false;
+    } finally {
+      if (this.#lost === undefined) this.#end('released');
     }
   }
 
@@ -118,48 +149,81 @@ export class LockHandle implements Lock {
     await this.release();
   }
 
-  /** Asks for a new end of the lease; an answer that comes after the lock was released or lost means nothing. */
-  async #prolong(ttlMs: number): Promise<void> {
+  /**
+   * Asks whether the lease is still ours, after a time in which the server may have lost it.
+   * @param store the same store, through a door that is open already
+   */
+  async verify(store: LockStore): Promise<void> {
+    if (!this.#isOver()) await this.#prolong(this.#extends ? this.#lease.ttlMs : 0, store).catch(() => undefined);
+  }
+
+  /** Gives the lease a greater fence. @throws LockLostError, StoreUnavailableError, OutcomeUnknownError */
+  async raiseFence(atLeast: number): Promise<void> {
+    const { key, ttlMs, limit } = this.#lease;
     const endsAt = leaseEnd(performance.now(), ttlMs);
-    const isOurs = await this.#store.extend(this.#lease.key, this.token, ttlMs);
+    const outcome = await this.#lines.store.acquire(key, { token: this.token, ttlMs, limit, atLeast });
+    if (outcome.kind === 'held') this.#lose();
+    this.#assertHeld();
+    if (outcome.kind === 'acquired') this.#lease.fence = outcome.fence;
+    this.#holdUntil(endsAt);
+  }
+
+  /** From now on the lease ends by itself. */
+  stopExtending(): void {
+    this.#extends = false;
+    if (!this.#isOver()) this.#watch(RENEWAL_PART);
+  }
+
+  /** The process ends: nobody watches any more. The lease ends by itself. */
+  abandon(): void {
+    this.#lose();
+  }
+
+  /** Asks for a new end of the lease; an answer that comes after the lock was released or lost means nothing. */
+  async #prolong(ttlMs: number, store = this.#lines.store): Promise<void> {
+    const endsAt = leaseEnd(performance.now(), ttlMs);
+    const isOurs = await store.extend(this.#lease.key, this.token, ttlMs);
     if (this.#isOver()) return;
-    if (isOurs) this.#holdUntil(Math.max(this.#endsAt, endsAt));
+    if (isOurs) this.#holdUntil(endsAt);
     else this.#lose();
   }
 
   #holdUntil(endsAt: number): void {
-    this.#endsAt = endsAt;
-    this.#expiresAt = Math.round(Date.now() + endsAt - performance.now());
+    this.#lease.endsAt = Math.max(this.#lease.endsAt, endsAt);
   }
 
-  #renewIn(delayMs: number): void {
-    this.#renewalTimer = setTimeout(() => void this.#renew(), delayMs).unref();
+  /** @param part of the ttl, until the next renewal */
+  #watch(part: number): void {
+    clearTimeout(this.#timer);
+    const untilEnd = Math.max(0, this.#lease.endsAt - performance.now());
+    const untilRenewal = this.#extends ? this.#lease.ttlMs * part : Infinity;
+    this.#timer = setTimeout(this.#look, Math.min(untilEnd, untilRenewal)).unref();
   }
+
+  readonly #look = (): void => void this.#renew();
 
   async #renew(): Promise<void> {
     if (this.#isOver()) return;
-    const { ttlMs } = this.#lease;
-    const nextPart = await this.#prolong(ttlMs).then(
+    if (!this.#extends) {
+      this.#watch(RENEWAL_PART);
+      return;
+    }
+    // The end is watched while the answer is on its way.
+    this.#watch(Infinity);
+    const part = await this.#prolong(this.#lease.ttlMs).then(
       () => RENEWAL_PART,
       () => RETRY_PART,
     );
-    if (!this.#isOver()) this.#renewIn(ttlMs * nextPart);
-  }
-
-  /** One timer for the whole life of the lock: it looks again later when the lease was extended meanwhile. */
-  #watchEnd(): void {
-    const check = () => (this.signal.aborted ? undefined : this.#watchEnd());
-    this.#endTimer = setTimeout(check, this.#endsAt - performance.now()).unref();
+    if (!this.#isOver()) this.#watch(part);
   }
 
   #lose(): void {
-    this.#stopTimers();
-    this.#lost.abort(new LockLostError(this.resource));
-  }
-
-  #stopTimers(): void {
-    clearTimeout(this.#endTimer);
-    clearTimeout(this.#renewalTimer);
+    if (this.#lost !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#lost = new LockLostError(this.resource);
+    this.#lines.forget(this.#lease);
+    this.#end('lost');
+    this.#abort?.abort(this.#lost);
   }
 
   #assertHeld(): void {
@@ -167,6 +231,6 @@ export class LockHandle implements Lock {
   }
 
   #isOver(): boolean {
-    return this.#isReleased || this.signal.aborted;
+    return this.#isReleased || this.isLost;
   }
 }

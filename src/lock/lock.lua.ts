@@ -1,5 +1,10 @@
 /*
- * One hash per resource: `token` and `until` (server time in ms) while a lease runs, and `fence`, the last one given.
+ * One string per resource, packed: the last fence given, who holds the resource, who waits for it. Whatever removes the
+ * string removes all of it, so there is never a queue without its lock.
+ *
+ * holder: { token, end of the lease, limit, fence }
+ * place in the queue: { token, when it asked, end of its place, limit, channel of its process, callers behind it }
+ * All times are the server's, in ms.
  *
  * The fence is max(last + 1, server time in µs), so it grows even when `last` is gone: whatever removed the record,
  * the clock has passed the moment of the last grant. That argument needs a clock that is not set back, and so the
@@ -8,77 +13,185 @@
  * a clock that falls behind the last grant could repeat a fence.
  */
 
-/** KEYS: resource. ARGV: token, ttl, memory (ms). Replies {1, fence}, or {0, ms until the holder's lease ends}. */
-export const ACQUIRE = `
-local token, ttl, memory = arg[1], tonumber(arg[2]), tonumber(arg[3])
+/** Reads the record as it is now: what has ended is left out. */
+const READ = `
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
 
-local record = redis.call('HMGET', key, 'token', 'until', 'fence')
-local ends, fence = tonumber(record[2] or 0), tonumber(record[3] or 0)
-
-if ends > now then
-  if record[1] ~= token then return { 0, ends - now } end
-  -- Our own lease: the reply to an earlier request was lost.
-  ends = math.max(ends, now + ttl)
-else
-  ends = now + ttl
-  fence = math.max(fence + 1, micros)
+local fence, holders, queue = 0, {}, {}
+local stored = redis.call('GET', key)
+if stored then fence, holders, queue = unpack(cmsgpack.unpack(stored)) end
+for i = #holders, 1, -1 do
+  if holders[i][2] <= now then table.remove(holders, i) end
+end
+for i = #queue, 1, -1 do
+  if queue[i][3] <= now then table.remove(queue, i) end
 end
 
-redis.call('HSET', key, 'token', token, 'until', ends, 'fence', fence)
-redis.call('PEXPIRE', key, ends - now + memory)
-return { 1, fence }
+local function indexOf(list, token)
+  for i = 1, #list do
+    if list[i][1] == token then return i end
+  end
+end
+
+local function save(memory)
+  local ends = now
+  for i = 1, #holders do ends = math.max(ends, holders[i][2]) end
+  for i = 1, #queue do ends = math.max(ends, queue[i][3]) end
+  redis.call('SET', key, cmsgpack.pack({ fence, holders, queue }), 'PX', ends - now + memory)
+end
 `;
 
-/** KEYS: resource. ARGV: token, ttl, memory (ms). Replies 1, or 0 when the token does not hold the lease. */
+/** Grants leases and serves the queue. */
+const GRANT = `
+-- Everybody's limit counts: one who wants to be alone is alone.
+local function fits(limit)
+  for i = 1, #holders do limit = math.min(limit, holders[i][3]) end
+  return #holders < limit
+end
+
+local function grant(token, ttl, limit, atLeast)
+  fence = math.max(fence + 1, micros, atLeast)
+  holders[#holders + 1] = { token, now + ttl, limit, fence }
+  return fence
+end
+
+-- Hands the key to those in front for as long as they may hold it together; returns the fence of 'own'.
+local function serve(claim, own, ttl, atLeast)
+  local granted
+  while queue[1] and fits(queue[1][4]) do
+    local first = table.remove(queue, 1)
+    if first[1] == own then
+      granted = grant(own, ttl, first[4], atLeast)
+    else
+      grant(first[1], claim, first[4], 0)
+      -- Who may not hear of it looks for itself.
+      redis.pcall('PUBLISH', first[5], first[1])
+    end
+  end
+  return granted
+end
+
+-- Those who asked first stand first; 'slack' lets a place in before others that asked a little earlier.
+local function enqueue(place, slack)
+  local old = indexOf(queue, place[1])
+  if old then table.remove(queue, old) end
+  local at = #queue + 1
+  if queue[1] and place[2] <= queue[1][2] + slack then at = 1 end
+  while at > 1 and queue[at - 1][2] > place[2] do at = at - 1 end
+  table.insert(queue, at, place)
+end
+
+-- One who wants to be alone waits for all holders, others for the first of them.
+local function remaining(limit)
+  local ends
+  for i = 1, #holders do
+    local other = holders[i][2]
+    if not ends or (limit == 1 and other > ends) or (limit > 1 and other < ends) then ends = other end
+  end
+  return (ends or now) - now
+end
+`;
+
+/**
+ * KEYS: resource. ARGV: token, ttl, limit, least fence, how long to keep the place in the queue (0: take none), age of
+ * the question, callers, channel, claim, memory. Replies {1, fence}, or {0, ms until the holder's lease ends}.
+ */
+export const ACQUIRE = `
+${READ}${GRANT}
+local token, ttl, limit, atLeast = arg[1], tonumber(arg[2]), tonumber(arg[3]), tonumber(arg[4])
+local keep, claim = tonumber(arg[5]), tonumber(arg[9])
+
+local granted
+local own = holders[indexOf(holders, token)]
+if own then
+  -- Our own lease: handed to us, or the reply to an earlier request was lost.
+  own[2] = math.max(own[2], now + ttl)
+  if own[4] < atLeast then
+    fence = math.max(fence + 1, atLeast)
+    own[4] = fence
+  end
+  granted = own[4]
+elseif keep > 0 then
+  enqueue({ token, now - tonumber(arg[6]), now + keep, limit, arg[8], tonumber(arg[7]) }, 0)
+  granted = serve(claim, token, ttl, atLeast)
+else
+  serve(claim)
+  if not queue[1] and fits(limit) then granted = grant(token, ttl, limit, atLeast) end
+end
+
+save(tonumber(arg[10]))
+if granted then return { 1, granted } end
+return { 0, remaining(limit) }
+`;
+
+/** KEYS: resource. ARGV: token, ttl, memory. Replies 1, or 0 when the token does not hold the lease. */
 export const EXTEND = `
-local token, ttl, memory = arg[1], tonumber(arg[2]), tonumber(arg[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local record = redis.call('HMGET', key, 'token', 'until')
-local ends = tonumber(record[2] or 0)
-if record[1] ~= token or ends <= now then return 0 end
-
+${READ}
+local own = holders[indexOf(holders, arg[1])]
+if not own then return 0 end
 -- Never shorter: two extensions may arrive in either order.
-ends = math.max(ends, now + ttl)
-redis.call('HSET', key, 'until', ends)
-redis.call('PEXPIRE', key, ends - now + memory)
+own[2] = math.max(own[2], now + tonumber(arg[2]))
+save(tonumber(arg[3]))
 return 1
 `;
 
-/** KEYS: resource. ARGV: token, memory (ms). Replies 1, or 0 when the token does not hold the lease. */
+/** KEYS: resource. ARGV: token, claim, memory. Replies 1, or 0 when the token does not hold the lease. */
 export const RELEASE = `
-local token, memory = arg[1], arg[2]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local record = redis.call('HMGET', key, 'token', 'until')
-if record[1] ~= token or tonumber(record[2] or 0) <= now then return 0 end
-
-redis.call('HDEL', key, 'token', 'until')
-redis.call('PEXPIRE', key, memory)
-return 1
+${READ}${GRANT}
+local at, place = indexOf(holders, arg[1]), indexOf(queue, arg[1])
+if not at and not place then return 0 end
+if at then table.remove(holders, at) end
+if place then table.remove(queue, place) end
+serve(tonumber(arg[2]))
+save(tonumber(arg[3]))
+return at and 1 or 0
 `;
 
-/** KEYS: resource. ARGV: memory (ms). Replies 1, or 0 when no lease was running. */
+/**
+ * KEYS: resource. ARGV: token; then of the next one token, ttl, limit, how long to keep its place, age of its question,
+ * callers, channel; slack, claim, memory. Replies {1 if the token held the lease, 1, fence of the next}, or
+ * {…, 0, ms until the lease of the one before it ends}.
+ */
+export const HAND_OVER = `
+${READ}${GRANT}
+local at = indexOf(holders, arg[1])
+if at then table.remove(holders, at) end
+
+local token, ttl, limit = arg[2], tonumber(arg[3]), tonumber(arg[4])
+local own = holders[indexOf(holders, token)]
+local granted
+if own then
+  own[2] = math.max(own[2], now + ttl)
+  granted = own[4]
+else
+  enqueue({ token, now - tonumber(arg[6]), now + tonumber(arg[5]), limit, arg[8], tonumber(arg[7]) }, tonumber(arg[9]))
+  granted = serve(tonumber(arg[10]), token, ttl, 0)
+end
+
+save(tonumber(arg[11]))
+if granted then return { at and 1 or 0, 1, granted } end
+return { at and 1 or 0, 0, remaining(limit) }
+`;
+
+/** KEYS: resource. ARGV: claim, memory. Replies 1, or 0 when no lease was running. */
 export const FORCE_RELEASE = `
-local memory = arg[1]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if tonumber(redis.call('HGET', key, 'until') or 0) <= now then return 0 end
-
-redis.call('HDEL', key, 'token', 'until')
-redis.call('PEXPIRE', key, memory)
+${READ}${GRANT}
+if #holders == 0 then return 0 end
+holders = {}
+serve(tonumber(arg[1]))
+save(tonumber(arg[2]))
 return 1
 `;
 
-/** KEYS: resource. Replies 1 while a lease runs, else 0. */
-export const IS_HELD = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if tonumber(redis.call('HGET', key, 'until') or 0) > now then return 1 end
-return 0
+/** KEYS: resource. Replies {token of the last lease, its fence, ms until the last one ends, callers waiting}, or nil. */
+export const INSPECT = `
+${READ}
+local last = holders[#holders]
+if not last then return false end
+local ends, callers = last[2], 0
+for i = 1, #holders do ends = math.max(ends, holders[i][2]) end
+for i = 1, #queue do callers = callers + queue[i][6] end
+return { last[1], last[4], ends - now, callers }
 `;

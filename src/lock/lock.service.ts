@@ -1,16 +1,65 @@
+import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import type { Duration } from '../common/duration.ts';
 import { InvalidOptionsError, isStoreFailure } from '../common/errors.ts';
+import { escapeGlob } from '../common/glob.ts';
 import { type KeySpace, validKey } from '../common/keys.ts';
-import { acquireLease, type Held, isToken } from './lock-lease.ts';
-import { leaseMs, type LockOptions, type LockRequest, resolveLockRequest } from './lock-request.ts';
-import type { LockStore } from './lock-store.interface.ts';
-import { LockConflictError, LockLostError, LockUnavailableError } from './lock.errors.ts';
-import { type Lock, LockHandle } from './lock.handle.ts';
+import type { HeldLock, LockKeeper, Resource } from './lock-keeper.ts';
+import { isToken } from './lock-lease.ts';
+import type { LockMetrics } from './lock-metrics.ts';
+import { leaseMs, type LockOptions, type LockRequest, LockRequests } from './lock-request.ts';
+import type { HeldKey, HeldKeysPage } from './lock-store.interface.ts';
+import { LockConflictError, LockUnavailableError } from './lock.errors.ts';
+import type { Lock } from './lock.handle.ts';
 import { LOCK_DEFAULTS, type ResolvedLockModuleOptions } from './lock.options.ts';
-import { MemoryLockStore } from './memory-lock.store.ts';
 
-type Outcome = Lock | Held;
+/** A resource that somebody holds. */
+export interface LockInfo {
+  /** Its name; of a long one what is left of it before its hash. */
+  readonly resource: string;
+  /** Tells holders apart without showing what would free the lock. */
+  readonly tokenHash: string;
+  readonly fence: number;
+  /** How long the lease lasts unless it is extended. */
+  readonly ttlMs: number;
+  readonly waiters: number;
+}
+
+export interface LockPage {
+  readonly items: readonly LockInfo[];
+  /** For the next page; null on the last one. */
+  readonly cursor: string | null;
+}
+
+/** Many readers or one writer at a time. */
+export interface ReadWriteLock {
+  read(options?: LockOptions): Promise<Lock>;
+  write(options?: LockOptions): Promise<Lock>;
+}
+
+/** So many holders at a time. */
+export interface Semaphore {
+  acquire(options?: LockOptions): Promise<Lock>;
+}
+
+/** Work under a lock whose end only the caller sees, such as that of a stream. */
+export interface LockedWork {
+  readonly lock: Lock;
+  /** Calls `act` with the lock as `currentLock()`. */
+  run<T>(act: () => T): T;
+  /**
+   * Gives the lock back and settles as the work did.
+   * @throws LockLostError when the lock was lost before, with what the work failed with as `cause`
+   */
+  finish<T>(outcome: PromiseSettledResult<T>): Promise<T>;
+}
+
+/** Holders at a time where only a writer excludes them. */
+const READERS = 10_000;
+const MAX_PERMITS = 10_000;
+const MAX_RESOURCES = 100;
+const MAX_PAGE = 1_000;
+const HASH_LENGTH = 16;
 
 /**
  * Leases on named resources, shared by all processes.
@@ -22,31 +71,36 @@ type Outcome = Lock | Held;
  */
 @Injectable()
 export class LockService {
-  /** What `onOutage: 'local'` falls back to. */
-  readonly #local = new MemoryLockStore();
+  readonly #keeper: LockKeeper;
+  readonly #keys: KeySpace;
+  readonly #requests: LockRequests;
+  /** What the key of every lock begins with. */
+  readonly #root: string;
 
-  constructor(
-    private readonly store: LockStore,
-    private readonly keys: KeySpace,
-    private readonly defaults: ResolvedLockModuleOptions = LOCK_DEFAULTS,
-  ) {}
+  constructor(keeper: LockKeeper, keys: KeySpace, defaults: ResolvedLockModuleOptions = LOCK_DEFAULTS) {
+    this.#keeper = keeper;
+    this.#keys = keys;
+    this.#requests = new LockRequests(defaults);
+    this.#root = keys.internal('lock', 'x').slice(0, -1);
+  }
 
   /**
-   * Waits for the lock: for `wait` if given, else `retryCount` × `retryDelay`.
-   * @throws LockConflictError (409) when it was still held then; LockUnavailableError (503)
+   * Waits for the lock: for `wait` if given, else `retryCount` × `retryDelay`. Several resources are taken together or
+   * not at all.
+   * @throws LockConflictError (409) when it was still held then; LockUnavailableError (503); LockReentranceError (500)
+   *   below a `withLock` of the same resource
    */
-  async acquire(resource: string, options: LockOptions = {}): Promise<Lock> {
-    const outcome = await this.take(resource, resolveLockRequest(options, this.defaults));
-    if ('kind' in outcome) throw new LockConflictError(resource, outcome.remainingMs);
-    return outcome;
+  async acquire(resource: string | readonly string[], options?: LockOptions): Promise<Lock> {
+    return this.#acquire(this.#resourcesOf(resource), this.#requests.of(options));
   }
 
   /**
    * Takes the lock if it is free now, else answers null; `wait` and the retry options have no effect.
-   * @throws LockUnavailableError (503)
+   * @throws LockUnavailableError (503), LockReentranceError (500)
    */
-  async tryAcquire(resource: string, options: LockOptions = {}): Promise<Lock | null> {
-    const outcome = await this.take(resource, resolveLockRequest({ ...options, wait: '0s' }, this.defaults));
+  async tryAcquire(resource: string | readonly string[], options?: LockOptions): Promise<Lock | null> {
+    const request = { ...this.#requests.of(options), waitMs: 0 };
+    const outcome = await this.#keeper.take(this.#resourcesOf(resource), request);
     return 'kind' in outcome ? null : outcome;
   }
 
@@ -54,32 +108,92 @@ export class LockService {
    * Runs the callback while holding the lock, and waits for it to end even if the lock is lost meanwhile: watch
    * `lock.signal` in long work.
    * @throws LockLostError when the lock was lost before the callback ended, with the callback's error as `cause`;
-   *   LockConflictError, LockUnavailableError, and then the callback did not run
+   *   LockConflictError, LockUnavailableError, LockReentranceError, and then the callback did not run
    */
   async withLock<T>(
-    resource: string,
+    resource: string | readonly string[],
     callback: (lock: Lock) => T | Promise<T>,
     ttlSeconds?: number | Duration,
-    options: LockOptions = {},
+    options?: LockOptions,
   ): Promise<T> {
-    const ttl = ttlSeconds === undefined ? undefined : ({ ttl: `${leaseMs(ttlSeconds, 's')}ms` } as const);
-    const lock = await this.acquire(resource, { ...options, ...ttl });
-    const [work] = await Promise.allSettled([Promise.resolve(lock).then(callback)]);
-    await lock.release();
-    const failure: unknown = work.status === 'rejected' ? work.reason : undefined;
-    if (lock.signal.aborted) throw new LockLostError(resource, failure);
-    if (work.status === 'rejected') throw failure;
-    return work.value;
+    const work = await this.begin(resource, options, ttlSeconds);
+    const [outcome] = await Promise.allSettled([work.run(async () => callback(work.lock))]);
+    return work.finish(outcome);
+  }
+
+  /**
+   * `withLock` for work that is not one promise: takes the lock, which is held until `finish` is called.
+   * @throws what `withLock` throws before its callback runs
+   */
+  async begin(
+    resource: string | readonly string[],
+    options?: LockOptions,
+    ttlSeconds?: number | Duration,
+  ): Promise<LockedWork> {
+    const resources = this.#resourcesOf(resource);
+    const request = this.#requests.of(options);
+    const timed = ttlSeconds === undefined ? request : { ...request, ttlMs: leaseMs(ttlSeconds, 's') };
+    const lock = await this.#acquire(resources, timed);
+    const work = this.#keeper.begin(lock, resources);
+    return { lock, run: (act) => work.run(act), finish: (outcome) => this.#keeper.finish(lock, work, outcome) };
+  }
+
+  /** Readers share the resource, a writer has it alone; `acquire` is a writer, too. First come, first served. */
+  readWrite(resource: string): ReadWriteLock {
+    return {
+      read: (options) => this.#acquireShared(resource, READERS, options),
+      write: (options) => this.acquire(resource, options),
+    };
+  }
+
+  /**
+   * At most `permits` holders at a time, in all processes. Where processes disagree about the number the least counts.
+   * @throws InvalidOptionsError for anything but 1 to 10 000
+   */
+  semaphore(resource: string, permits: number): Semaphore {
+    if (!Number.isSafeInteger(permits) || permits < 1 || permits > MAX_PERMITS) {
+      throw new InvalidOptionsError('Wrong semaphore', [`permits: must be a whole number from 1 to ${MAX_PERMITS}`]);
+    }
+    return { acquire: (options) => this.#acquireShared(resource, permits, options) };
   }
 
   /** Whether anybody holds the lock now, this process included. @throws LockUnavailableError */
   async isHeld(resource: string): Promise<boolean> {
-    return this.ask(resource, (key) => this.store.isHeld(key));
+    return this.#ask(resource, ({ key }) => this.#keeper.store.isHeld(key));
+  }
+
+  /**
+   * Who holds what, in all processes, a page at a time; it scans the key space of the server.
+   * @param limit items of a page, 1 000 at most
+   * @throws InvalidOptionsError for a cursor that no page had; LockUnavailableError
+   */
+  async list(cursor?: string | null, limit = 100): Promise<LockPage> {
+    if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_PAGE) {
+      throw new InvalidOptionsError('Wrong page of locks', [`limit: must be a whole number from 1 to ${MAX_PAGE}`]);
+    }
+    const page = await this.#page('*', cursor ?? undefined, limit);
+    return { items: page.items.map((held) => this.#describe(held)), cursor: page.cursor };
   }
 
   /** Ends the lock whoever holds it; the holder is told at its next renewal. False when nobody did. @throws LockUnavailableError */
   async forceRelease(resource: string): Promise<boolean> {
-    return this.ask(resource, (key) => this.store.forceRelease(key));
+    return this.#ask(resource, ({ key }) => this.#keeper.store.forceRelease(key));
+  }
+
+  /**
+   * Ends all locks whose resource matches a glob (`*`, `?`, `[…]`), whoever holds them; answers how many.
+   * @throws LockUnavailableError, InvalidKeyError for an empty pattern
+   */
+  async releaseAll(pattern = '*'): Promise<number> {
+    let released = 0;
+    let cursor: string | null | undefined;
+    do {
+      const page = await this.#page(validKey(pattern, 'pattern'), cursor ?? undefined, MAX_PAGE);
+      const answers = await Promise.all(page.items.map(async ({ key }) => this.#keeper.store.forceRelease(key)));
+      released += answers.filter(Boolean).length;
+      ({ cursor } = page);
+    } while (cursor !== null);
+    return released;
   }
 
   /**
@@ -87,54 +201,77 @@ export class LockService {
    * @throws LockUnavailableError on an outage, whatever `onOutage` says: a token cannot tell that it is degraded
    */
   async acquireLock(lockKey: string, ttlMs: number | Duration): Promise<string | null> {
-    const request = { ...resolveLockRequest({ wait: '0s' }, this.defaults), ttlMs: leaseMs(ttlMs, 'ms') };
-    const outcome = await this.ask(lockKey, (key) => acquireLease(this.store, key, request));
+    const request = { ...this.#requests.of(), waitMs: 0, ttlMs: leaseMs(ttlMs, 'ms'), isUnattended: true };
+    const outcome = await this.#ask(lockKey, ({ key }) => this.#keeper.lines.acquire(key, request));
     return outcome.kind === 'acquired' ? outcome.token : null;
   }
 
   /** False when the token does not hold the lock, or the server does not answer: the lock then ends by itself. */
   async releaseLock(lockKey: string, token: string): Promise<boolean> {
-    const key = this.keyOf(lockKey);
+    const { key } = this.#resourceOf(lockKey);
     if (!isToken(token)) return false;
     try {
-      return await this.store.release(key, token);
+      return await this.#keeper.lines.release(key, token);
     } catch (error) {
       if (isStoreFailure(error)) return false;
       throw error;
     }
   }
 
-  private async take(resource: string, request: LockRequest): Promise<Outcome> {
-    const key = this.keyOf(resource);
-    try {
-      return await this.takeFrom(this.store, resource, key, request);
-    } catch (error) {
-      if (!isStoreFailure(error)) throw error;
-      if (request.onOutage === 'reject') throw new LockUnavailableError(resource, error);
-      return this.takeFrom(this.#local, resource, key, request);
-    }
+  /** What happened to locks in this process, and how many it holds and waits for. */
+  getMetrics(): LockMetrics {
+    return this.#keeper.metrics;
   }
 
-  private async takeFrom(store: LockStore, resource: string, key: string, request: LockRequest): Promise<Outcome> {
-    const lease = await acquireLease(store, key, request);
-    if (lease.kind === 'held') return lease;
-    return new LockHandle({ resource, lease, store, extend: request.extend, degraded: store === this.#local });
+  #acquireShared(resource: string, limit: number, options?: LockOptions): Promise<Lock> {
+    return this.#acquire([this.#resourceOf(resource)], { ...this.#requests.of(options), limit });
+  }
+
+  async #acquire(resources: readonly Resource[], request: LockRequest): Promise<HeldLock> {
+    const outcome = await this.#keeper.take(resources, request);
+    if (!('kind' in outcome)) return outcome;
+    throw new LockConflictError(resources.map(({ name }) => name).join(','), outcome.remainingMs);
   }
 
   /** What a failure of the store means where there is no local answer. */
-  private async ask<T>(resource: string, question: (key: string) => T | Promise<T>): Promise<T> {
-    const key = this.keyOf(resource);
+  async #ask<T>(resource: string, question: (resource: Resource) => T | Promise<T>): Promise<T> {
+    const named = this.#resourceOf(resource);
     try {
-      return await question(key);
+      return await question(named);
     } catch (error) {
       throw isStoreFailure(error) ? new LockUnavailableError(resource, error) : error;
     }
   }
 
-  private keyOf(resource: string): string {
-    if (Array.isArray(resource)) {
-      throw new InvalidOptionsError('Wrong lock resource', ['several resources at once are not supported yet']);
+  async #page(pattern: string, cursor: string | undefined, limit: number): Promise<HeldKeysPage> {
+    try {
+      return await this.#keeper.store.list(escapeGlob(this.#root) + pattern, cursor, limit);
+    } catch (error) {
+      throw isStoreFailure(error) ? new LockUnavailableError(pattern, error) : error;
     }
-    return this.keys.internal('lock', validKey(resource, 'lock resource'));
+  }
+
+  #describe({ key, token, fence, remainingMs, waiters }: HeldKey): LockInfo {
+    return {
+      resource: key.slice(this.#root.length),
+      tokenHash: createHash('sha256').update(token).digest('hex').slice(0, HASH_LENGTH),
+      fence,
+      ttlMs: remainingMs,
+      waiters: waiters + this.#keeper.lines.untoldOf(key),
+    };
+  }
+
+  /** In one order for everybody. @throws InvalidKeyError, InvalidOptionsError for none or too many */
+  #resourcesOf(resource: string | readonly string[]): readonly Resource[] {
+    if (!Array.isArray(resource)) return [this.#resourceOf(resource as string)];
+    if (resource.length === 0 || resource.length > MAX_RESOURCES) {
+      throw new InvalidOptionsError('Wrong lock resource', [`several at once: must be 1 to ${MAX_RESOURCES} names`]);
+    }
+    const names = [...new Set(resource as readonly string[])];
+    return names.map((name) => this.#resourceOf(name)).sort((a, b) => (a.key < b.key ? -1 : Number(a.key > b.key)));
+  }
+
+  #resourceOf(name: string): Resource {
+    return { name, key: this.#keys.internal('lock', validKey(name, 'lock resource')) };
   }
 }

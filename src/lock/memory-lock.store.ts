@@ -1,15 +1,20 @@
 import type { Clock } from '../common/clock.ts';
 import { StoreUnavailableError } from '../common/errors.ts';
-import type { LockOutcome, LockStore } from './lock-store.interface.ts';
+import { globMatcher } from '../common/glob.ts';
+import { LockRecord, type RecordHost } from './lock-record.ts';
+import type {
+  HandOffListener,
+  HandOver,
+  HeldKey,
+  HeldKeysPage,
+  LeaseClaim,
+  LockOutcome,
+  LockStore,
+  Turn,
+} from './lock-store.interface.ts';
 
-interface Lease {
-  readonly token: string;
-  readonly fence: number;
-  readonly endsAt: number;
-}
-
-/** Above this many running leases a new one is refused: evicting one would let a second holder in. */
-const MAX_LEASES = 100_000;
+/** Above this many keys a new one is refused: evicting one would let a second holder in. */
+const MAX_KEYS = 100_000;
 /** Below this many records it is not worth looking for ended ones. */
 const SMALLEST_SWEEP = 1_000;
 
@@ -18,71 +23,109 @@ const steadyClock: Clock = { now: () => performance.timeOrigin + performance.now
 
 /** Leases of this process only, for memory mode and for outages. */
 export class MemoryLockStore implements LockStore {
-  readonly #leases = new Map<string, Lease>();
+  readonly #records = new Map<string, LockRecord>();
   readonly #clock: Clock;
-  readonly #maxLeases: number;
+  readonly #maxKeys: number;
+  readonly #listeners = new Set<HandOffListener>();
+  readonly #host: RecordHost = {
+    nextFence: (atLeast) => this.#nextFence(atLeast),
+    handedTo: (token) => this.#listeners.forEach((listen) => queueMicrotask(() => listen(token))),
+  };
   #lastFence = 0;
   #sweepAt = SMALLEST_SWEEP;
 
-  constructor(clock: Clock = steadyClock, maxLeases = MAX_LEASES) {
+  constructor(clock: Clock = steadyClock, maxKeys = MAX_KEYS) {
     this.#clock = clock;
-    this.#maxLeases = maxLeases;
+    this.#maxKeys = maxKeys;
   }
 
-  acquire(key: string, token: string, ttlMs: number): LockOutcome {
-    const running = this.#running(key);
-    if (running === undefined) return this.#grant(key, token, ttlMs);
-    if (running.token !== token) {
-      return { kind: 'held', remainingMs: Math.ceil(running.endsAt - this.#clock.now()) };
-    }
-    this.extend(key, token, ttlMs);
-    return { kind: 'acquired', fence: running.fence };
+  acquire(key: string, claim: LeaseClaim, turn?: Turn): LockOutcome {
+    const now = this.#clock.now();
+    return this.#recordFor(key, now).acquire(now, claim, turn);
   }
 
   extend(key: string, token: string, ttlMs: number): boolean {
-    const running = this.#running(key);
-    if (running?.token !== token) return false;
-    this.#leases.set(key, { ...running, endsAt: Math.max(running.endsAt, this.#clock.now() + ttlMs) });
-    return true;
+    return this.#update(key, (record, now) => record.extend(now, token, ttlMs));
   }
 
   release(key: string, token: string): boolean {
-    return this.#running(key)?.token === token && this.#leases.delete(key);
+    return this.#update(key, (record, now) => record.release(now, token));
+  }
+
+  handOver(key: string, token: string, claim: LeaseClaim, turn: Turn): HandOver {
+    const now = this.#clock.now();
+    return this.#recordFor(key, now).handOver(now, token, claim, turn);
   }
 
   forceRelease(key: string): boolean {
-    return this.#running(key) !== undefined && this.#leases.delete(key);
+    return this.#update(key, (record, now) => record.forceRelease(now));
   }
 
   isHeld(key: string): boolean {
-    return this.#running(key) !== undefined;
+    return this.#update(key, (record, now) => record.holders(now).length > 0);
   }
 
-  #running(key: string): Lease | undefined {
-    const lease = this.#leases.get(key);
-    if (lease !== undefined && lease.endsAt > this.#clock.now()) return lease;
-    this.#leases.delete(key);
-    return undefined;
+  /** There is nothing that could fail over and forget. */
+  replicated(_key: string, wanted: number): number {
+    return wanted;
   }
 
-  #grant(key: string, token: string, ttlMs: number): LockOutcome {
+  /** Its cursors are names: a page begins behind the last name of the one before. */
+  list(glob: string, cursor: string | undefined, limit: number): HeldKeysPage {
+    const matches = globMatcher(glob);
+    const names = [...this.#records.keys()].filter((key) => matches(key) && key > (cursor ?? '') && this.isHeld(key));
+    const page = names.sort().slice(0, limit);
+    return {
+      items: page.map((key) => this.#describe(key)),
+      cursor: names.length > limit ? (page.at(-1) ?? null) : null,
+    };
+  }
+
+  listen(listener: HandOffListener): Promise<void> {
+    this.#listeners.add(listener);
+    return Promise.resolve();
+  }
+
+  #describe(key: string): HeldKey {
     const now = this.#clock.now();
+    const record = this.#recordFor(key, now);
+    const { token, fence } = record.holders(now).at(-1) ?? { token: '', fence: 0 };
+    return { key, token, fence, remainingMs: record.remainingMs(now, 1), waiters: record.waiters };
+  }
+
+  #update(key: string, act: (record: LockRecord, now: number) => boolean): boolean {
+    const record = this.#records.get(key);
+    if (record === undefined) return false;
+    const now = this.#clock.now();
+    const answer = act(record, now);
+    if (record.isIdle(now)) this.#records.delete(key);
+    return answer;
+  }
+
+  #recordFor(key: string, now: number): LockRecord {
+    const known = this.#records.get(key);
+    if (known !== undefined) return known;
     this.#makeRoom(now);
-    // Microseconds, as on the server; one series for all keys, so that nothing has to be remembered per key.
-    const fence = Math.max(this.#lastFence + 1, Math.floor(now * 1_000));
+    const record = new LockRecord(this.#host);
+    this.#records.set(key, record);
+    return record;
+  }
+
+  /** Microseconds, as on the server; one series for all keys, so that nothing has to be remembered per key. */
+  #nextFence(atLeast: number): number {
+    const fence = Math.max(this.#lastFence + 1, Math.floor(this.#clock.now() * 1_000), atLeast);
     this.#lastFence = fence;
-    this.#leases.set(key, { token, fence, endsAt: now + ttlMs });
-    return { kind: 'acquired', fence };
+    return fence;
   }
 
   /** Looks for ended leases each time the map has doubled, so that a lease costs constant time on average. */
   #makeRoom(now: number): void {
-    if (this.#leases.size >= Math.min(this.#sweepAt, this.#maxLeases)) {
-      for (const [key, lease] of this.#leases) if (lease.endsAt <= now) this.#leases.delete(key);
-      this.#sweepAt = Math.max(SMALLEST_SWEEP, this.#leases.size * 2);
+    if (this.#records.size >= Math.min(this.#sweepAt, this.#maxKeys)) {
+      for (const [key, record] of this.#records) if (record.isIdle(now)) this.#records.delete(key);
+      this.#sweepAt = Math.max(SMALLEST_SWEEP, this.#records.size * 2);
     }
-    if (this.#leases.size >= this.#maxLeases) {
-      throw new StoreUnavailableError('lock.acquire', `${this.#maxLeases} locks are held in this process`);
+    if (this.#records.size >= this.#maxKeys) {
+      throw new StoreUnavailableError('lock.acquire', `${this.#maxKeys} locks are held in this process`);
     }
   }
 }

@@ -14,6 +14,7 @@ const ERRORS: readonly (Error & { readonly code: string })[] = [
   new api.InvalidTtlError('m'),
   new api.LockConflictError('r', 1),
   new api.LockLostError('r'),
+  new api.LockReentranceError('r'),
   new api.LockUnavailableError('r'),
   new api.OutcomeUnknownError('o', 'r'),
   new api.RateLimitExceededError(1, ['p']),
