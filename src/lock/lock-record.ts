@@ -123,7 +123,7 @@ export class LockRecord {
     let fence: number | undefined;
     for (let [first] = this.#queue; first !== undefined && this.#fits(first.limit); [first] = this.#queue) {
       this.#queue.shift();
-      if (own !== undefined && first.token === own.token) {
+      if (first.token === own?.token) {
         fence = this.#grant(now, own);
       } else {
         this.#grant(now, { token: first.token, limit: first.limit, ttlMs: CLAIM_MS });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { StoreUnavailableError } from '../common/errors.ts';
 import type { MessageBus } from '../message-bus/message-bus.interface.ts';
 import type { RedisDoor } from '../redis/availability.types.ts';
 import { defineScript, type RawReply } from '../redis/redis.script.ts';
@@ -113,8 +114,10 @@ export class RedisLockStore implements LockStore {
   }
 
   /** WAIT speaks of what its own connection has written. All else on that connection waits along, so it is not for long. */
-  replicated(key: string, wanted: number): Promise<number> {
-    return this.door.execute('lock.replicas', (client) => client.wait(wanted, REPLICATION_MS), key);
+  async replicated(key: string, wanted: number): Promise<number> {
+    const shard = this.door.shardOf(key);
+    if (shard === undefined) throw new StoreUnavailableError('lock.replicas', 'nobody answers for this key');
+    return this.door.executeOn(shard, 'lock.replicas', (node) => node.wait(wanted, REPLICATION_MS));
   }
 
   async list(glob: string, cursor: string | undefined, limit: number): Promise<HeldKeysPage> {

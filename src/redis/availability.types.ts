@@ -73,6 +73,8 @@ export interface RedisDoor {
    * @throws StoreUnavailableError when it was not executed, OutcomeUnknownError when nobody knows, WrongTypeError
    */
   execute<T>(operation: string, command: (client: RedisClient) => Promise<T>, key?: string): Promise<T>;
+  /** The same over the connection to the primary of one shard, for commands that are about no key. */
+  executeOn<T>(shard: Shard, operation: string, command: (node: RedisClient) => Promise<T>): Promise<T>;
   /** Pages of full keys matching a glob, from every primary or one; keys may repeat. */
   scan(pattern: string, shard?: Shard): AsyncIterable<readonly string[]>;
 }

@@ -176,6 +176,10 @@ export class RedisConnection implements RedisDoor {
     return this.#door.execute(operation, command, key);
   }
 
+  executeOn<T>(shard: Shard, operation: string, command: (node: RedisClient) => Promise<T>): Promise<T> {
+    return this.#door.executeOn(shard, operation, command);
+  }
+
   scan(pattern: string, shard?: Shard): AsyncIterable<readonly string[]> {
     return this.#door.scan(pattern, shard);
   }

@@ -71,6 +71,11 @@ export class CommandDoor implements RedisDoor, BatchTransport {
     return this.#send(operation, command, shard, key === undefined ? shard?.node : this.#parts.client);
   }
 
+  executeOn<T>(shard: Shard, operation: string, command: (node: RedisClient) => Promise<T>): Promise<T> {
+    const current = this.shards.find((known) => known === shard);
+    return this.#send(operation, command, current, current?.node);
+  }
+
   fail(operation: string, error: Error): Error {
     const [shard] = this.shards;
     return shard?.link.fail(operation, error) ?? error;

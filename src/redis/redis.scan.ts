@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { InvalidOptionsError } from '../common/errors.ts';
+import { InvalidOptionsError, StoreUnavailableError } from '../common/errors.ts';
 import type { RedisDoor } from './availability.types.ts';
 import type { RedisClient } from './redis.client.ts';
 
@@ -40,12 +40,13 @@ export async function scanStep(door: RedisDoor, pattern: string, cursor = '0-0-'
   const [form, index = '', position = '', after = ''] = CURSOR.exec(cursor) ?? [];
   if (form === undefined) throw new InvalidOptionsError('Wrong cursor', ['cursor: must be one that a page ended with']);
   // So that a number means the same shard next time.
-  const places = door.shards.map(({ place }) => place).sort();
-  const place = places[Number(index)];
-  if (place === undefined) return { keys: [], cursorAfter: () => cursor, next: null };
+  const shards = door.shards.toSorted((some, other) => some.place.localeCompare(other.place));
+  const shard = shards[Number(index)];
+  if (shards.length === 0) throw new StoreUnavailableError('scan', 'the server is not connected');
+  if (shard === undefined) return { keys: [], cursorAfter: () => cursor, next: null };
   const page = (node: RedisClient) => (node as Redis).scan(position, 'MATCH', pattern, 'COUNT', PAGE_SIZE);
-  const [nextPosition, found] = await door.execute('scan', page, `{${place}}`);
-  const isLast = nextPosition === '0' && Number(index) === places.length - 1;
+  const [nextPosition, found] = await door.executeOn(shard, 'scan', page);
+  const isLast = nextPosition === '0' && Number(index) === shards.length - 1;
   return {
     keys: [...new Set(found)].filter((key) => key > after).sort(),
     cursorAfter: (key) => `${index}-${position}-${key}`,
