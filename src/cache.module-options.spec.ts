@@ -30,6 +30,14 @@ describe('resolveModuleOptions', () => {
         cacheNull: true,
         coalesce: 'cluster',
         coherence: 'pubsub',
+        staleWhileRevalidate: false,
+        softTimeoutMs: false,
+        hardTimeoutMs: false,
+        earlyRefresh: false,
+        tags: [],
+        read: 'copy',
+        tier: 'both',
+        schema: false,
         l1: { maxEntries: 10_000, maxBytes: 67_108_864, ttlMs: 60_000 },
         batchSize: 100,
         warmup: true,
@@ -51,6 +59,62 @@ describe('resolveModuleOptions', () => {
       admin: { enabled: false, token: null },
       logLevel: 'log',
     });
+  });
+
+  it('takes every option of a read as a default', () => {
+    const cache = {
+      grace: '1h',
+      staleWhileRevalidate: '1m',
+      softTimeout: '250ms',
+      hardTimeout: '5s',
+      earlyRefresh: 0.8,
+      jitter: 0,
+      tags: ['all'],
+      cacheNull: false,
+      coalesce: 'process',
+      read: 'frozen',
+      tier: 'l2',
+      schema: { '~standard': { validate: () => ({}) } },
+    } as const;
+    expect(resolveModuleOptions({ cache }, {}).cache).toMatchObject({
+      graceMs: 3_600_000,
+      staleWhileRevalidate: 60_000,
+      softTimeoutMs: 250,
+      hardTimeoutMs: 5_000,
+      earlyRefresh: 0.8,
+      jitter: 0,
+      tags: ['all'],
+      cacheNull: false,
+      coalesce: 'process',
+      read: 'frozen',
+      tier: 'l2',
+      schema: cache.schema,
+    });
+  });
+
+  it('says which defaults of reads are wrong, what is allowed, and what was received', () => {
+    const cache = {
+      staleWhileRevalidate: 'sometimes',
+      softTimeout: 250,
+      hardTimeout: true,
+      earlyRefresh: 2,
+      tags: () => ['all'],
+      read: 'raw',
+      tier: 'l3',
+      schema: {},
+      staleWhileRevalidat: true,
+    };
+    expect(startUpError({ cache }).faults).toEqual([
+      "cache.staleWhileRevalidat: unknown option; did you mean 'staleWhileRevalidate'?",
+      "cache.tier: must be one of 'both', 'l1', 'l2'; received 'l3'",
+      "cache.staleWhileRevalidate: must be true, false or a duration from '0ms' to '24855d'; received 'sometimes'",
+      "cache.softTimeout: must be a duration from '0ms' to '24855d', or false; received 250",
+      "cache.hardTimeout: must be a duration from '0ms' to '24855d', or false; received true",
+      'cache.earlyRefresh: must be a number from 0 to 1, or false; received 2',
+      "cache.read: must be one of 'copy', 'frozen'; received 'raw'",
+      'cache.schema: must be a Standard Schema, or false; received an object',
+      'cache.tags: must be a list of at most 64 texts of 1 to 250 characters; received a function',
+    ]);
   });
 
   it('lets code win over the environment, and the environment over the defaults', () => {

@@ -6,8 +6,8 @@ export type { Duration } from './common/duration.ts';
 
 export { CacheService } from './cache/cache.service.ts';
 export type { SubscribeOptions } from './message-bus/pub-sub.ts';
-export type { CacheOptions, Coalescing, Coherence, MemoryTierOptions } from './cache/cache.options.ts';
-export type { GetOrSetOptions, SetOptions, StandardSchema, Tier } from './cache/get-or-set.options.ts';
+export type { CacheOptions, Coherence, MemoryTierOptions } from './cache/cache.options.ts';
+export type { Coalescing, GetOrSetOptions, SetOptions, StandardSchema, Tier } from './cache/get-or-set.options.ts';
 export type { Factory, FactoryContext } from './cache/cache-factory.ts';
 export type { CacheMetricsSnapshot as CacheMetrics } from './cache/cache-metrics.ts';
 export type { CacheStats, LocalStats, ServerStats } from './cache/cache-stats.ts';

@@ -1,6 +1,7 @@
 import { toMs, type Duration } from '../common/duration.ts';
 import { FactoryTimeoutError } from '../common/errors.ts';
-import { checkedTags, type ResolvedReadOptions } from './get-or-set.options.ts';
+import { checkedTags } from './get-or-set.options.ts';
+import type { ResolvedReadOptions } from './read-options.resolver.ts';
 
 /** What a factory is told, and what it can say about the value it makes. */
 export interface FactoryContext<T = unknown> {

@@ -6,7 +6,7 @@ import type { Lease } from './cache-lease.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
 import { copyOf, type Copy, type Seen } from './cache-reader.ts';
 import { bumpedAtMs, stampNames, stampsOf, tagStamp, type CacheTags, type Versions } from './cache-tags.ts';
-import type { ResolvedReadOptions } from './get-or-set.options.ts';
+import type { ResolvedReadOptions } from './read-options.resolver.ts';
 
 /** What the holder of a key has in hand while it computes. Without a lease nothing is stored. */
 export interface Held {

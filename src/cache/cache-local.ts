@@ -42,6 +42,11 @@ export class CacheLocal {
     if (entry !== undefined) this.tier.put(this.nameOf(key), entry, value);
   }
 
+  /** What is held under a key, fresh or in grace; perhaps it was invalidated by a tag. */
+  kept(key: string): CacheEntry | undefined {
+    return this.tier.kept(this.nameOf(key));
+  }
+
   /** What was last known of a key, fresh or in grace, when the server cannot be asked. */
   stale(key: string): CacheEntry | undefined {
     return this.tier.stale(this.nameOf(key));

@@ -1,7 +1,7 @@
 import type { Factory } from './cache-factory.ts';
 import type { CacheCounts } from './cache-metrics.ts';
 import type { Copy } from './cache-reader.ts';
-import type { ResolvedReadOptions } from './get-or-set.options.ts';
+import type { ResolvedReadOptions } from './read-options.resolver.ts';
 
 /** One read: what is wanted, how it is computed when it is not there, and how it is kept. */
 export interface ReadOrder<T> {

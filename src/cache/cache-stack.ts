@@ -9,7 +9,8 @@ import { acceptsStale, hit, type Outcome, type ReadOrder } from './cache-read.ts
 import { copyOf, NO_VERSIONS, type CacheReader, type Copy, type Fresh, type Look, type Seen } from './cache-reader.ts';
 import type { CacheRefresh } from './cache-refresh.ts';
 import { isDue } from './early-refresh.ts';
-import { isAccepted, type ResolvedReadOptions, type StandardSchema } from './get-or-set.options.ts';
+import { isAccepted, type StandardSchema, type Tier } from './get-or-set.options.ts';
+import type { ResolvedReadOptions } from './read-options.resolver.ts';
 import type { RefreshBackoff } from './refresh-backoff.ts';
 
 export interface CacheStackParts {
@@ -72,19 +73,25 @@ export class CacheStack {
   }
 
   /** What is there, fresh or not, without computing anything. @throws StoreUnavailableError, OutcomeUnknownError */
-  async find<T>(key: string, stampNames: readonly string[]): Promise<Seen<T>> {
+  async find<T>(key: string, stampNames: readonly string[], tier: Tier = 'both'): Promise<Seen<T>> {
     const { looks } = this.parts.local;
     const running = looks.get(key);
-    const flight = running ?? looks.start(key, (own) => this.findAndHold<T>(key, stampNames, own));
+    const flight = running ?? looks.start(key, (own) => this.findAndHold<T>(key, stampNames, tier, own));
     const seen = (await flight.promise) as Seen<T>;
     return running === undefined ? seen : anotherOf(seen);
   }
 
-  private async findAndHold<T>(key: string, stampNames: readonly string[], flight: Flight): Promise<Seen<T>> {
+  private async findAndHold<T>(
+    key: string,
+    stampNames: readonly string[],
+    tier: Tier,
+    flight: Flight,
+  ): Promise<Seen<T>> {
     const { local, journal, reader } = this.parts;
     if (journal.covers(key)) return { kind: 'missing' };
     const { seen } = await reader.look<T>(key, stampNames);
-    if (seen.kind === 'fresh' && local.looks.get(key) === flight) local.hold(key, seen.entry, seen.copy.value);
+    const isHeld = seen.kind === 'fresh' && tier !== 'l2' && local.looks.get(key) === flight;
+    if (isHeld) local.hold(key, seen.entry, seen.copy.value);
     return seen;
   }
 
@@ -127,13 +134,21 @@ export class CacheStack {
   private async look<T>({ key, stampNames, options }: ReadOrder<T>): Promise<Look<T>> {
     const { journal, reader } = this.parts;
     if (journal.covers(key)) return { seen: { kind: 'missing' }, versions: NO_VERSIONS };
-    if (options.tier === 'l1') return { seen: { kind: 'missing' }, versions: NO_VERSIONS };
     try {
-      return await accepted(await reader.look<T>(key, stampNames), options.schema);
+      const look = options.tier === 'l1' ? this.kept<T>(key, options) : reader.look<T>(key, stampNames);
+      return await accepted(await look, options.schema);
     } catch (error) {
       this.forgive(error);
       return this.fromMemory(key);
     }
+  }
+
+  /** What is kept in this process only is stale at best: had it been fresh, nobody would look. */
+  private async kept<T>(key: string, options: ResolvedReadOptions): Promise<Look<T>> {
+    const entry = acceptsStale(options) ? this.parts.local.kept(key) : undefined;
+    if (entry === undefined) return { seen: { kind: 'missing' }, versions: NO_VERSIONS };
+    const look = await this.parts.reader.examine<T>({ kind: 'entry', entry }, NO_VERSIONS);
+    return look.seen.kind === 'fresh' ? { ...look, seen: { kind: 'stale', copy: look.seen.copy, entry } } : look;
   }
 
   /** What this process last knew, for those who would rather have a stale value than none. */

@@ -1,5 +1,5 @@
 import type { Encoded } from '../common/codec.ts';
-import type { ResolvedReadOptions } from './get-or-set.options.ts';
+import type { ResolvedReadOptions } from './read-options.resolver.ts';
 
 export interface Item {
   readonly key: string;

@@ -6,7 +6,7 @@ import { CacheEngine } from './cache-engine.ts';
 import type { CacheEntry } from './cache-entry.ts';
 import { CacheWaiters } from './cache-waiters.ts';
 import { CACHE_DEFAULTS } from './cache.options.ts';
-import { ReadOptionsResolver } from './get-or-set.options.ts';
+import { ReadOptionsResolver } from './read-options.resolver.ts';
 import { MemoryCacheStore } from './memory-cache.store.ts';
 
 const KEY = 'app:v1:k';

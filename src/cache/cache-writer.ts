@@ -1,6 +1,6 @@
 import { isStoreFailure } from '../common/errors.ts';
 import { globMatcher } from '../common/glob.ts';
-import type { EntryDraft } from './cache-entry.ts';
+import type { EntryDraft, Stamps } from './cache-entry.ts';
 import type { CacheJournal, InvalidationMode } from './cache-journal.ts';
 import { lifetime, type CacheKeeper } from './cache-keeper.ts';
 import type { CacheLocal } from './cache-local.ts';
@@ -10,7 +10,7 @@ import type { CacheStore } from './cache-store.interface.ts';
 import { WriteTurn, type Item, type Ready, type Writes } from './cache-write-turn.ts';
 import type { Notices } from './cache-notices.ts';
 import { isEpoch, stampsOf, type CacheTags, type Versions } from './cache-tags.ts';
-import type { ResolvedReadOptions } from './get-or-set.options.ts';
+import type { ResolvedReadOptions } from './read-options.resolver.ts';
 
 export interface CacheWriterParts {
   readonly store: CacheStore;
@@ -50,21 +50,21 @@ export class CacheWriter {
    */
   async set(items: readonly Item[], stampNames: readonly string[], options: ResolvedReadOptions): Promise<void> {
     const keys = items.map(({ key }) => key);
-    const ready = options.ttlMs === 0 ? [] : items.flatMap((item) => this.readyOf(item));
+    const ready = options.ttlMs === 0 ? [] : items.flatMap((item) => this.readyOf(item, options));
     this.parts.local.forget(keys);
     await this.turn.add({ keys, ready, stampNames, options });
   }
 
   private async store(writes: Writes): Promise<void> {
     const { local, journal } = this.parts;
-    const { keys } = writes;
-    await this.change({
+    const { keys, options } = writes;
+    const stamps = await this.change({
       forget: () => local.forget(keys),
-      act: () => this.write(writes),
+      act: () => (options.tier === 'l1' ? this.drop(writes) : this.write(writes)),
       journal: () => journal.addKeys(keys),
       away: () => undefined,
     });
-    for (const item of writes.ready) this.holdAlone(item, writes.options);
+    for (const item of writes.ready) this.hold(item, stamps, options);
   }
 
   /** How many of the keys there were. */
@@ -121,18 +121,20 @@ export class CacheWriter {
     });
   }
 
-  private readyOf(item: Item): Ready[] {
+  /** What is not to be kept, or cannot be for its size, is nothing. */
+  private readyOf(item: Item, { cacheNull }: ResolvedReadOptions): Ready[] {
+    if (item.value === null && !cacheNull) return [];
     const encoded = this.parts.keeper.encode(item.value);
     return encoded === undefined ? [] : [{ encoded, ...item }];
   }
 
   /** What is too large, or not to be kept at all, must not leave the value before it in place either. */
-  private async write({ keys, ready, stampNames, options }: Writes): Promise<void> {
+  private async write({ keys, ready, stampNames, options }: Writes): Promise<undefined> {
     const { store, notices, metrics } = this.parts;
     const written = new Set(ready.map(({ key }) => key));
     const dropped = keys.filter((key) => !written.has(key));
     if (dropped.length > 0) await notices.send({ keys: dropped }, (notice) => store.del(dropped, notice));
-    if (ready.length === 0) return;
+    if (ready.length === 0) return undefined;
     const times = lifetime(options.ttlMs, options);
     await this.stamped(stampNames, times.keepMs, (versions) => {
       const stamps = stampsOf(stampNames, versions);
@@ -141,6 +143,19 @@ export class CacheWriter {
       return notices.send({ keys: [...written] }, (notice) => store.write(entries, notice));
     });
     metrics.sets += ready.length;
+    return undefined;
+  }
+
+  /** For values that are kept in this process only: elsewhere there is nothing then. The stamps they will carry. */
+  private async drop({ keys, stampNames, options }: Writes): Promise<Stamps | undefined> {
+    const { store, tags, notices } = this.parts;
+    const { moment } = tags;
+    const [versions] = await Promise.all([
+      tags.capture(stampNames, NO_VERSIONS, lifetime(options.ttlMs, options).keepMs),
+      notices.send({ keys }, (notice) => store.del(keys, notice)),
+    ]);
+    // What was invalidated meanwhile may be this very value.
+    return moment === tags.moment ? stampsOf(stampNames, versions) : undefined;
   }
 
   /**
@@ -161,10 +176,15 @@ export class CacheWriter {
     await write(await tags.capture(names, NO_VERSIONS, keepMs));
   }
 
-  /** While the server is away this process reads what it has set. */
-  private holdAlone({ key, value, encoded }: Ready, options: ResolvedReadOptions): void {
-    const { local, keeper } = this.parts;
-    const entry = keeper.entryOf({ costMs: 0, stamps: [], ...lifetime(options.ttlMs, options), ...encoded });
+  /** What is kept in this process only. While the server is away it also reads what it has set. */
+  private hold({ key, value, encoded }: Ready, stamps: Stamps | undefined, options: ResolvedReadOptions): void {
+    const { local, keeper, metrics } = this.parts;
+    const times = lifetime(options.ttlMs, options);
+    const entry = keeper.entryOf({ costMs: 0, stamps: stamps ?? [], ...times, ...encoded });
+    if (stamps !== undefined) {
+      local.hold(key, entry, value);
+      metrics.sets++;
+    }
     local.holdAlone(key, entry, value, options.ttlMs);
   }
 

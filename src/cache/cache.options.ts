@@ -1,5 +1,13 @@
 import type { Duration } from '../common/duration.ts';
 import { as, duration, flag, integer, number, oneOf, size, type RulesOf } from '../common/option-rules.ts';
+import {
+  READ_RULES,
+  tagList,
+  type Coalescing,
+  type GetOrSetOptions,
+  type StandardSchema,
+  type Tier,
+} from './get-or-set.options.ts';
 
 /** Bounds of the memory tier; in memory mode, bounds of the whole cache. */
 export interface MemoryTierOptions {
@@ -11,28 +19,17 @@ export interface MemoryTierOptions {
   readonly ttl?: Duration;
 }
 
-/** How single flight is shared: by all processes, by this process, or not at all. */
-export type Coalescing = 'cluster' | 'process' | 'off';
-
 /** How the memory of this process hears what changes on the server. */
 export type Coherence = 'pubsub' | 'tracking';
 
-/** Defaults of every read, and what bounds the cache. */
-export interface CacheOptions {
+/** Defaults of every call and decorator, and what bounds the cache. */
+export interface CacheOptions extends Omit<GetOrSetOptions, 'tags' | 'name'> {
+  /** Labels of every entry whose call names none of its own. @default [] */
+  readonly tags?: readonly string[];
   /** `false`: `getOrSet` and `@Cacheable` always run the factory; everything else stays on. @default true */
   readonly enabled?: boolean;
   /** Share of keys, by a stable hash, that is cached: gradual roll-out. 0 to 100. @default 100 */
   readonly rolloutPercent?: number;
-  /** How long a value is fresh. @default '5m' */
-  readonly ttl?: Duration;
-  /** How long after its TTL a value may still be served when the factory fails or is slow. @default '0s' */
-  readonly grace?: Duration;
-  /** Share of the TTL that is taken off at random, so that entries do not expire together. 0 to 1. @default 0.1 */
-  readonly jitter?: number;
-  /** Whether `null` is a value. @default true */
-  readonly cacheNull?: boolean;
-  /** @default 'cluster' */
-  readonly coalesce?: Coalescing;
   readonly l1?: MemoryTierOptions;
   /**
    * How memory hears what changes on the server: `'pubsub'`, what this package does in other processes; `'tracking'`,
@@ -58,10 +55,19 @@ export interface ResolvedCacheOptions {
   readonly rolloutPercent: number;
   readonly ttlMs: number;
   readonly graceMs: number;
+  /** A number is a window of its own, in milliseconds. */
+  readonly staleWhileRevalidate: boolean | number;
+  readonly softTimeoutMs: number | false;
+  readonly hardTimeoutMs: number | false;
+  readonly earlyRefresh: number | false;
   readonly jitter: number;
+  readonly tags: readonly string[];
   readonly cacheNull: boolean;
   readonly coalesce: Coalescing;
   readonly coherence: Coherence;
+  readonly read: 'copy' | 'frozen';
+  readonly tier: Tier;
+  readonly schema: StandardSchema | false;
   readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly ttlMs: number };
   readonly batchSize: number;
   readonly warmup: boolean;
@@ -75,10 +81,18 @@ export const CACHE_DEFAULTS: ResolvedCacheOptions = {
   rolloutPercent: 100,
   ttlMs: 300_000,
   graceMs: 0,
+  staleWhileRevalidate: false,
+  softTimeoutMs: false,
+  hardTimeoutMs: false,
+  earlyRefresh: false,
   jitter: 0.1,
+  tags: [],
   cacheNull: true,
   coalesce: 'cluster',
   coherence: 'pubsub',
+  read: 'copy',
+  tier: 'both',
+  schema: false,
   l1: { maxEntries: 10_000, maxBytes: 64 * 1024 ** 2, ttlMs: 60_000 },
   batchSize: 100,
   warmup: true,
@@ -88,13 +102,14 @@ export const CACHE_DEFAULTS: ResolvedCacheOptions = {
 };
 
 export const CACHE_RULES = {
-  enabled: flag,
-  rolloutPercent: number(0, 100),
+  ...READ_RULES,
+  tags: tagList,
   ttl: as('ttlMs', duration('1ms', '365d')),
   grace: as('graceMs', duration('0ms', '365d')),
-  jitter: number(0, 1),
-  cacheNull: flag,
-  coalesce: oneOf('cluster', 'process', 'off'),
+  softTimeout: as('softTimeoutMs', READ_RULES.softTimeout),
+  hardTimeout: as('hardTimeoutMs', READ_RULES.hardTimeout),
+  enabled: flag,
+  rolloutPercent: number(0, 100),
   coherence: oneOf('pubsub', 'tracking'),
   l1: {
     maxEntries: integer(1, 10_000_000),

@@ -18,14 +18,8 @@ import { CacheCounts, type CacheMetricsSnapshot } from './cache-metrics.ts';
 import type { CacheStats, CacheStatsReader, LocalStats } from './cache-stats.ts';
 import { epochStamp, tagStamp } from './cache-tags.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
-import {
-  checkedTags,
-  isAccepted,
-  type GetOrSetOptions,
-  type ReadOptionsResolver,
-  type ResolvedReadOptions,
-  type SetOptions,
-} from './get-or-set.options.ts';
+import { checkedTags, isAccepted, type GetOrSetOptions, type SetOptions } from './get-or-set.options.ts';
+import type { ReadOptionsResolver, ResolvedReadOptions } from './read-options.resolver.ts';
 
 /** Everything the service hands its calls on to. */
 export interface CacheParts {
@@ -87,11 +81,12 @@ export class CacheService {
    */
   async get<T>(key: string): Promise<T | undefined> {
     const counts = this.#counts;
-    const held = this.#peek(key, this.#parts.read.forRead(undefined), counts);
+    const options = this.#parts.read.forRead(undefined);
+    const held = this.#peek(key, options, counts);
     if (held !== undefined) return held as T;
     const fullKey = this.#full(key);
     const startedAt = performance.now();
-    const seen = await this.#unlessAway(this.#parts.engine.stack.find<T>(fullKey, this.#scope.epochs));
+    const seen = await this.#unlessAway(this.#parts.engine.stack.find<T>(fullKey, this.#scope.epochs, options.tier));
     counts.reads.record(performance.now() - startedAt);
     if (seen?.kind === 'fresh') {
       counts.storeHits++;
@@ -175,7 +170,7 @@ export class CacheService {
 
   async #ttl(fullKey: string): Promise<number> {
     const { store, stack } = this.#parts.engine;
-    const seen = await stack.find(fullKey, this.#scope.epochs);
+    const seen = await stack.find(fullKey, this.#scope.epochs, this.#parts.options.tier);
     if (seen.kind === 'stale' || (seen.kind === 'missing' && seen.distrusted !== undefined)) return -2;
     if (seen.kind === 'fresh' && seen.entry !== undefined) return inSeconds(seen.entry.freshUntilMs - store.now());
     const { pttlMs } = await store.describe(fullKey);

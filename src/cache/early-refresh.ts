@@ -1,4 +1,4 @@
-import type { ResolvedReadOptions } from './get-or-set.options.ts';
+import type { ResolvedReadOptions } from './read-options.resolver.ts';
 
 /** What is known of a fresh entry near its end. */
 export interface Ageing {

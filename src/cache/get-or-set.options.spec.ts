@@ -1,5 +1,6 @@
 import { CACHE_DEFAULTS } from './cache.options.ts';
-import { ReadOptionsResolver, type GetOrSetOptions } from './get-or-set.options.ts';
+import type { GetOrSetOptions } from './get-or-set.options.ts';
+import { ReadOptionsResolver } from './read-options.resolver.ts';
 
 const resolver = (): ReadOptionsResolver => new ReadOptionsResolver(CACHE_DEFAULTS);
 
@@ -33,7 +34,45 @@ describe('ReadOptionsResolver', () => {
     );
   });
 
+  it('takes what a call leaves out from the module, and its false for what it says', () => {
+    const schema = { '~standard': { validate: () => ({}) } };
+    const subject = new ReadOptionsResolver({
+      ...CACHE_DEFAULTS,
+      graceMs: 5_000,
+      staleWhileRevalidate: true,
+      softTimeoutMs: 10,
+      hardTimeoutMs: 20,
+      earlyRefresh: 0.5,
+      tags: ['all'],
+      read: 'frozen',
+      tier: 'l1',
+      schema,
+    });
+    const byDefault = { revalidateMs: 5_000, softTimeoutMs: 10, hardTimeoutMs: 20, earlyRefresh: 0.5, tags: ['all'] };
+    expect(subject.forRead(30)).toMatchObject({ ...byDefault, isFrozen: true, tier: 'l1', schema });
+    expect(subject.forWrite(undefined)).toMatchObject({ tags: ['all'], tier: 'l1' });
+    expect(subject.forWrite({ tags: [], tier: 'both' })).toMatchObject({ tags: [], tier: 'both', graceMs: 5_000 });
+    expect(subject.forRead({ grace: '1s' }).revalidateMs).toBe(1_000);
+    expect(subject.forRead({ grace: '1s', staleWhileRevalidate: '3s' }).revalidateMs).toBe(3_000);
+    const off = { softTimeout: false, hardTimeout: false, earlyRefresh: false, schema: false, tags: [] } as const;
+    const none = { softTimeoutMs: undefined, hardTimeoutMs: undefined, earlyRefresh: undefined, schema: undefined };
+    expect(subject.forRead({ ...off, staleWhileRevalidate: false })).toMatchObject({
+      ...none,
+      tags: [],
+      revalidateMs: 0,
+    });
+    const tagsOf = () => ['own'];
+    expect(subject.forRead({ tags: tagsOf })).toMatchObject({ tags: [], tagsOf });
+  });
+
+  it('takes a schema that is a function', () => {
+    const schema = Object.assign(() => undefined, { '~standard': { validate: () => ({}) } });
+    expect(resolver().forRead({ schema }).schema).toBe(schema);
+  });
+
   it('takes options of a read for none of a write', () => {
+    const tagsOf = { tags: () => ['a'] } as object;
+    expect(() => resolver().forWrite(tagsOf)).toThrow(/tags: must be a list/);
     const options = { softTimeout: '1s' } as object;
     expect(() => resolver().forWrite(options)).toThrow(/softTimeout/);
   });

@@ -71,9 +71,15 @@ export class MemoryTier {
 
   /** The entry of a key while it is kept, unless it is known to be invalidated; whether it is fresh or served or not. */
   stale(key: string): CacheEntry | undefined {
+    const entry = this.kept(key);
+    return entry !== undefined && this.tags.areLastSeen(entry.stamps) ? entry : undefined;
+  }
+
+  /** The entry of a key while it is kept, whatever has become of its tags. */
+  kept(key: string): CacheEntry | undefined {
     const held = this.held.peek(key);
     if (held === undefined || held.isAlone || held.keptUntilMs <= this.clock.now()) return undefined;
-    return this.tags.areLastSeen(held.stamps) ? { ...held, version: '' } : undefined;
+    return { ...held, version: '' };
   }
 
   /** How long the entry of a key is still fresh; undefined when there is none. */

@@ -10,4 +10,5 @@ export function withDefaults<T extends object>(defaults: T, ...layers: readonly 
   return Object.fromEntries(entries) as T;
 }
 
-const isSection = (value: unknown): value is object => typeof value === 'object' && value !== null;
+const isSection = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -24,7 +24,7 @@ const OPTIONS: Readonly<Record<keyof GetOrSetOptions, true>> = {
   schema: true,
   name: true,
 };
-const SET_OPTIONS: Readonly<Record<keyof SetOptions, true>> = { ttl: true, grace: true, tags: true };
+const SET_OPTIONS: Readonly<Record<keyof SetOptions, true>> = { ttl: true, grace: true, tier: true, tags: true };
 
 /** Option, type and default of every row between this heading and the next. */
 function rowsUnder(heading: string): string[][] {
@@ -53,6 +53,14 @@ describe('docs/cache.md', () => {
     expect(defaultOf('jitter')).toBe(String(CACHE_DEFAULTS.jitter));
     expect(defaultOf('cacheNull')).toBe(String(CACHE_DEFAULTS.cacheNull));
     expect(defaultOf('coalesce')).toBe(CACHE_DEFAULTS.coalesce);
+    expect(defaultOf('read')).toBe(CACHE_DEFAULTS.read);
+    expect(defaultOf('tier')).toBe(CACHE_DEFAULTS.tier);
+    expect(defaultOf('tags')).toBe(JSON.stringify(CACHE_DEFAULTS.tags));
+    expect(defaultOf('staleWhileRevalidate')).toBe(String(CACHE_DEFAULTS.staleWhileRevalidate));
+    expect(defaultOf('softTimeout')).toBe(String(CACHE_DEFAULTS.softTimeoutMs));
+    expect(defaultOf('hardTimeout')).toBe(String(CACHE_DEFAULTS.hardTimeoutMs));
+    expect(defaultOf('earlyRefresh')).toBe(String(CACHE_DEFAULTS.earlyRefresh));
+    expect([defaultOf('schema'), CACHE_DEFAULTS.schema]).toEqual(['false', false]);
   });
 
   it('says which options a write takes', () => {

@@ -1,0 +1,161 @@
+import { toMs, type Duration } from '../common/duration.ts';
+import { InvalidOptionsError, InvalidTtlError } from '../common/errors.ts';
+import type { Section } from '../common/option-rules.ts';
+import { readOptions, type ValuesOf } from '../common/read-options.ts';
+import { CacheMetrics, type CacheCounts } from './cache-metrics.ts';
+import type { ResolvedCacheOptions } from './cache.options.ts';
+import {
+  GET_OR_SET_RULES,
+  SET_RULES,
+  tagList,
+  tagListOrFunction,
+  type Coalescing,
+  type GetOrSetOptions,
+  type SetOptions,
+  type StandardSchema,
+  type TagsOf,
+  type Tier,
+} from './get-or-set.options.ts';
+
+/** `GetOrSetOptions` with every default filled in; durations in milliseconds. */
+export interface ResolvedReadOptions {
+  readonly ttlMs: number;
+  readonly graceMs: number;
+  /** How long after the TTL a stale value is answered at once; 0 = never. */
+  readonly revalidateMs: number;
+  readonly softTimeoutMs: number | undefined;
+  readonly hardTimeoutMs: number | undefined;
+  readonly jitter: number;
+  /** Known before there is a value. */
+  readonly tags: readonly string[];
+  readonly tagsOf: TagsOf | undefined;
+  readonly cacheNull: boolean;
+  readonly coalesce: Coalescing;
+  readonly isFrozen: boolean;
+  readonly earlyRefresh: number | undefined;
+  readonly tier: Tier;
+  readonly schema: StandardSchema | undefined;
+  /** Where the read is counted, if not with its namespace. */
+  readonly counts: CacheCounts | undefined;
+}
+
+const NO_TAGS: readonly string[] = [];
+/** How many different bare TTLs are remembered; a program has a handful. */
+const MAX_TTLS = 1_000;
+/** A larger bare number was probably meant to be milliseconds. */
+const SUSPICIOUS_SECONDS = 30 * 86_400;
+
+const CALL_RULES = { ...GET_OR_SET_RULES, tags: tagListOrFunction };
+const WRITE_RULES = { ...SET_RULES, tags: tagList };
+
+/** A TTL or options of one call, as the caller gave them. */
+export type GivenOptions = number | Duration | GetOrSetOptions<never> | undefined;
+
+/** Options of a call as they were when they were resolved. */
+interface Remembered {
+  readonly given: Readonly<Record<string, unknown>>;
+  readonly count: number;
+  readonly resolved: ResolvedReadOptions;
+}
+
+/** Checks the options of calls and fills in the defaults. What was resolved before is not resolved again. */
+export class ReadOptionsResolver {
+  private readonly byTtl = new Map<unknown, ResolvedReadOptions>();
+  private readonly byObject = new WeakMap<object, Remembered>();
+
+  /**
+   * @param warn told once of each bare TTL that looks like milliseconds
+   * @param caches where reads with a name of their own are counted
+   */
+  constructor(
+    private readonly defaults: ResolvedCacheOptions,
+    private readonly warn: (message: string) => void = () => undefined,
+    private readonly caches = new CacheMetrics().caches,
+  ) {}
+
+  /** @throws InvalidTtlError for a wrong `ttl`, InvalidOptionsError naming everything else that is wrong */
+  forRead(given: GivenOptions): ResolvedReadOptions {
+    if (typeof given === 'object') return this.forObject(given);
+    const known = this.byTtl.get(given);
+    if (known !== undefined) return known;
+    const resolved = this.resolve({}, CALL_RULES, given);
+    if (typeof given === 'number' && given > SUSPICIOUS_SECONDS) {
+      this.warn(`A TTL of ${given} is ${given} seconds, over 30 days. Write '${given}ms' if milliseconds were meant`);
+    }
+    if (this.byTtl.size >= MAX_TTLS) this.byTtl.clear();
+    this.byTtl.set(given, resolved);
+    return resolved;
+  }
+
+  /** @throws InvalidTtlError, InvalidOptionsError */
+  forWrite(given: number | Duration | SetOptions | undefined): ResolvedReadOptions {
+    return typeof given === 'object' ? this.resolve(given, WRITE_RULES) : this.forRead(given);
+  }
+
+  /** A caller that hands in the same object again usually means the same, but may have changed it. */
+  private forObject(given: GetOrSetOptions<never>): ResolvedReadOptions {
+    const known = this.byObject.get(given);
+    if (known !== undefined && isUnchanged(given as Record<string, unknown>, known)) return known.resolved;
+    const resolved = this.resolve(given, CALL_RULES);
+    const copy = { ...given, tags: typeof given.tags === 'object' ? [...given.tags] : given.tags };
+    this.byObject.set(given, { given: copy, count: Object.keys(given).length, resolved });
+    return resolved;
+  }
+
+  private resolve(
+    given: GetOrSetOptions<never>,
+    rules: Section,
+    ttl: number | Duration | undefined = given.ttl,
+  ): ResolvedReadOptions {
+    const { defaults } = this;
+    const ttlMs = ttl === undefined ? defaults.ttlMs : ttlToMs(ttl, ttl === given.ttl);
+    const faults: string[] = [];
+    const read = readOptions({ ...given, ttl: undefined }, rules, faults) as ValuesOf<typeof CALL_RULES>;
+    if (faults.length > 0) throw new InvalidOptionsError('Wrong cache options', faults);
+    const graceMs = read.grace ?? defaults.graceMs;
+    const window = read.staleWhileRevalidate ?? defaults.staleWhileRevalidate;
+    const tags = read.tags ?? defaults.tags;
+    return {
+      ttlMs,
+      graceMs,
+      revalidateMs: typeof window === 'number' ? window : window ? graceMs : 0,
+      softTimeoutMs: unlessNone(read.softTimeout ?? defaults.softTimeoutMs),
+      hardTimeoutMs: unlessNone(read.hardTimeout ?? defaults.hardTimeoutMs),
+      jitter: read.jitter ?? defaults.jitter,
+      tags: typeof tags === 'function' ? NO_TAGS : tags,
+      tagsOf: typeof tags === 'function' ? tags : undefined,
+      cacheNull: read.cacheNull ?? defaults.cacheNull,
+      coalesce: read.coalesce ?? defaults.coalesce,
+      isFrozen: (read.read ?? defaults.read) === 'frozen',
+      earlyRefresh: unlessNone(read.earlyRefresh ?? defaults.earlyRefresh),
+      tier: read.tier ?? defaults.tier,
+      schema: unlessNone(read.schema ?? defaults.schema),
+      counts: read.name === undefined ? undefined : this.caches.of(read.name),
+    };
+  }
+}
+
+const unlessNone = <V>(value: V | false): V | undefined => (value === false ? undefined : value);
+
+/** A bare number says its unit only where the parameter does: in options a TTL is a `Duration`. */
+function ttlToMs(ttl: number | Duration, isOption: boolean): number {
+  if (isOption && typeof ttl === 'number') {
+    throw new InvalidTtlError(`ttl must be a duration such as '30s' inside options; received ${ttl}`);
+  }
+  return toMs(ttl, 's');
+}
+
+function isUnchanged(given: Readonly<Record<string, unknown>>, known: Remembered): boolean {
+  let count = 0;
+  for (const name in given) {
+    if (given[name] !== known.given[name] && !areSameTags(given[name], known.given[name])) return false;
+    count++;
+  }
+  return count === known.count;
+}
+
+const areSameTags = (some: unknown, others: unknown): boolean =>
+  Array.isArray(some) &&
+  Array.isArray(others) &&
+  some.length === others.length &&
+  some.every((tag, index) => tag === others[index]);
