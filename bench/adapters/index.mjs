@@ -2,9 +2,11 @@ import { versionOf } from '../lib/packages.mjs';
 import asyncCacheDedupe from './async-cache-dedupe.mjs';
 import bentocache from './bentocache.mjs';
 import cacheManager from './cache-manager.mjs';
+import cockatiel from './cockatiel.mjs';
 import layeredLoader from './layered-loader.mjs';
 import lruCache from './lru-cache.mjs';
 import nestjsKeep from './nestjs-keep.mjs';
+import opossum from './opossum.mjs';
 import rawMemory from './raw-memory.mjs';
 import rawServer from './raw-server.mjs';
 
@@ -17,11 +19,13 @@ const adapters = [
   cacheManager,
   bentocache,
   asyncCacheDedupe,
+  opossum,
+  cockatiel,
 ];
 
 /**
  * Everything that does a job: `[{ name, build }]`, with what is built described in README.md.
- * @param job 'memory', 'server' or 'tiered'
+ * @param job 'memory', 'server', 'tiered' or 'breaker'
  */
 export const contenders = (job) =>
   adapters.flatMap((adapter) => Object.entries(adapter[job] ?? {}).map(([name, build]) => ({ name, build })));

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
-import { CacheModule, CacheService } from 'nestjs-keep';
+import { CacheModule, CacheService, CircuitBreakerService, WithCircuitBreaker } from 'nestjs-keep';
 import { missed } from '../lib/payload.mjs';
 import { HOST } from '../lib/server.mjs';
 
@@ -35,6 +35,35 @@ async function readThrough(options, { port }) {
     read: (key) => cache.getOrSet(key, options, missed),
     close,
   };
+}
+
+/** As an application has them: `config` is what the circuit is made with. */
+const breaker =
+  (callThrough) =>
+  (operation, { timeoutMs, isTolerant = false }) => {
+    const circuits = new CircuitBreakerService();
+    const threshold = isTolerant ? { errorThresholdPercentage: 100 } : {};
+    const config = { name: 'bench', timeout: timeoutMs ?? false, ...threshold };
+    const call = callThrough(circuits, operation, config);
+    return { call, open: () => circuits.isolate('bench'), close: () => circuits.onApplicationShutdown() };
+  };
+
+/** A provider whose only method is behind the circuit. */
+function decorated(circuits, operation, config) {
+  class Provider {
+    run() {
+      return operation();
+    }
+  }
+  const descriptor = Object.getOwnPropertyDescriptor(Provider.prototype, 'run');
+  WithCircuitBreaker(config)(Provider.prototype, 'run', descriptor);
+  Object.defineProperty(Provider.prototype, 'run', descriptor);
+  const provider = new Provider();
+  // What Nest does with the providers that it builds.
+  const [slot] = Object.getOwnPropertySymbols(Provider.prototype);
+  provider[slot] = circuits;
+  circuits.create(operation, config);
+  return () => provider.run();
 }
 
 export default {
@@ -72,6 +101,17 @@ export default {
         close,
       };
     },
+  },
+  breaker: {
+    'nestjs-keep, fire': breaker((circuits, operation, config) => {
+      const handle = circuits.create(operation, config);
+      return () => handle.fire();
+    }),
+    'nestjs-keep, execute': breaker((circuits, operation, config) => {
+      circuits.create(operation, config);
+      return () => circuits.execute('bench', operation);
+    }),
+    'nestjs-keep, @WithCircuitBreaker': breaker(decorated),
   },
   tiered: {
     'nestjs-keep': async ({ port }) => {
