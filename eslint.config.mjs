@@ -81,6 +81,8 @@ export default defineConfig(
       '@typescript-eslint/no-non-null-assertion': 'off',
       // Contract suites are functions that several spec files call.
       'jest/no-export': 'off',
+      // What of a contract takes its time is not run on every implementation.
+      'jest/no-standalone-expect': ['error', { additionalTestBlockFunctions: ['overTime'] }],
       'jest/expect-expect': [
         'warn',
         { assertFunctionNames: ['expect', 'expect*', 'eventually*', 'fc.assert', 'request.**.expect'] },

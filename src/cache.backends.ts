@@ -24,6 +24,7 @@ import { RedisMessageBus } from './message-bus/redis-message-bus.ts';
 import { MemoryRateLimitStore } from './rate-limit/memory-rate-limit.store.ts';
 import type { RateLimitStore } from './rate-limit/rate-limit-store.interface.ts';
 import { RedisRateLimitStore } from './rate-limit/redis-rate-limit.store.ts';
+import { SharedLimits } from './rate-limit/shared-limits.ts';
 import { RedisConnection } from './redis/redis.connection.ts';
 import type { ResolvedRedisOptions } from './redis/redis.options.ts';
 
@@ -38,7 +39,7 @@ export interface Backend {
   readonly locks: LockStore;
   /** The same through the door for recovery; undefined in memory mode. */
   readonly recoveryLocks: LockStore | undefined;
-  readonly limits: RateLimitStore;
+  readonly limits: RateLimitStore | SharedLimits;
   readonly bus: MessageBus;
   /** What memory mode keeps its data in. */
   readonly keyspace: MemoryKeyspace<CacheEntry> | undefined;
@@ -49,6 +50,7 @@ export interface Backend {
 
 export interface BackendOptions {
   readonly options: ResolvedModuleOptions;
+  readonly keys: KeySpace;
   readonly circuits: CircuitBreakerService;
   readonly waiters: CacheWaiters;
   readonly channels: Channels;
@@ -114,7 +116,7 @@ async function openServer(redis: ResolvedRedisOptions, parts: BackendOptions): P
     collections: new RedisCollectionsStore(connection),
     locks: new RedisLockStore(connection, bus, channels.handOff),
     recoveryLocks: new RedisLockStore(connection.duringRecovery, bus, channels.handOff),
-    limits: new RedisRateLimitStore(connection),
+    limits: sharedLimits(parts, connection),
     bus,
     keyspace: undefined,
     connection,
@@ -123,4 +125,14 @@ async function openServer(redis: ResolvedRedisOptions, parts: BackendOptions): P
       await connection.close();
     },
   };
+}
+
+/** Limits that make good, before anybody else is let in, what the server has missed. */
+function sharedLimits({ keys, options }: BackendOptions, connection: RedisConnection): SharedLimits {
+  const store = new RedisRateLimitStore(keys, connection, connection.duringRecovery);
+  const limits = new SharedLimits(store, options.rateLimit.instances);
+  connection.onRecovering(({ shard, runIdChanged }) =>
+    limits.recover({ hasLostData: runIdChanged, concerns: (quota, subject) => store.isOn(shard, quota, subject) }),
+  );
+  return limits;
 }

@@ -20,7 +20,7 @@ import { withDefaults } from './common/with-defaults.ts';
 import { HEALTH_DEFAULTS, type HealthOptions, type ResolvedHealthOptions } from './health/health.options.ts';
 import { LOCK_DEFAULTS, type LockModuleOptions, type ResolvedLockModuleOptions } from './lock/lock.options.ts';
 import {
-  RATE_LIMIT_DEFAULTS,
+  resolveRateLimitOptions,
   type RateLimitModuleOptions,
   type ResolvedRateLimitModuleOptions,
 } from './rate-limit/rate-limit.options.ts';
@@ -82,7 +82,7 @@ export function resolveModuleOptions(
     keys: withDefaults(KEY_DEFAULTS, env.keys, code.keys),
     cache: withDefaults(CACHE_DEFAULTS, env.cache, code.cache),
     lock: withDefaults(LOCK_DEFAULTS, env.lock, code.lock),
-    rateLimit: withDefaults(RATE_LIMIT_DEFAULTS, env.rateLimit, code.rateLimit),
+    rateLimit: resolveRateLimitOptions(env.rateLimit, code.rateLimit, faults),
     collections: withDefaults(COLLECTIONS_DEFAULTS, env.collections, code.collections),
     circuitBreaker: withDefaults(CIRCUIT_BREAKER_DEFAULTS, env.circuitBreaker, code.circuitBreaker),
     metrics: withDefaults(METRICS_DEFAULTS, env.metrics, code.metrics),

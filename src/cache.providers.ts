@@ -80,7 +80,7 @@ export const providers: Provider[] = [
       waiters: CacheWaiters,
       circuits: CircuitBreakerService,
       telemetry: Telemetry,
-    ) => openBackend({ options, circuits, waiters, channels: channelsOf(keys), telemetry }),
+    ) => openBackend({ options, keys, circuits, waiters, channels: channelsOf(keys), telemetry }),
   },
   {
     provide: CacheEngine,
@@ -155,9 +155,9 @@ export const providers: Provider[] = [
   },
   {
     provide: RateLimitService,
-    inject: [BACKEND, KeySpace, OPTIONS],
-    useFactory: ({ limits }: Backend, keys: KeySpace, { rateLimit }: ResolvedModuleOptions) =>
-      new RateLimitService(limits, keys, rateLimit),
+    inject: [BACKEND, OPTIONS],
+    useFactory: ({ limits }: Backend, { rateLimit, logLevel }: ResolvedModuleOptions) =>
+      new RateLimitService(limits, rateLimit, new LeveledLogger('RateLimit', logLevel)),
   },
   {
     provide: PubSub,

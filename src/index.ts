@@ -55,9 +55,12 @@ export {
   LockUnavailableError,
 } from './lock/lock.errors.ts';
 
-export { RateLimitService, type RateLimitDecision } from './rate-limit/rate-limit.service.ts';
-export type { ConsumeOptions, RateLimitPolicy } from './rate-limit/rate-limit.policy.ts';
-export type { RateLimitModuleOptions } from './rate-limit/rate-limit.options.ts';
+export { RateLimitService } from './rate-limit/rate-limit.service.ts';
+export type { RateLimitDecision } from './rate-limit/rate-limit.decision.ts';
+export type { RateLimitMetrics } from './rate-limit/rate-limit.metrics.ts';
+export type { ConsumeOptions, RateLimitEscalation, RateLimitPolicy } from './rate-limit/rate-limit.policy.ts';
+export type { RateLimitHeaders, RateLimitModuleOptions } from './rate-limit/rate-limit.options.ts';
+export type { LimitedRequest } from './rate-limit/limited-request.ts';
 export { isRateLimitExceededError, RateLimitExceededError } from './rate-limit/rate-limit.errors.ts';
 
 export {

@@ -5,29 +5,43 @@ import {
   OutcomeUnknownError,
   StoreUnavailableError,
 } from '../common/errors.ts';
-import { KEY_DEFAULTS, KeySpace } from '../common/keys.ts';
 import { MemoryRateLimitStore } from './memory-rate-limit.store.ts';
-import type { RateLimitStore } from './rate-limit-store.interface.ts';
+import type { Charge, Quota, Restoration, SharedRateLimitStore } from './rate-limit-store.interface.ts';
 import { isRateLimitExceededError, RateLimitExceededError } from './rate-limit.errors.ts';
+import { type RateLimitModuleOptions, resolveRateLimitOptions } from './rate-limit.options.ts';
 import type { RateLimitPolicy } from './rate-limit.policy.ts';
 import { RateLimitService } from './rate-limit.service.ts';
+import { SharedLimits } from './shared-limits.ts';
 
-const keys = new KeySpace(KEY_DEFAULTS);
 const otp = { name: 'otp', limit: 3, window: '1m' } as const;
 
 /** A working store that fails every call while `failure` is set. */
-class FaultyRateLimitStore implements RateLimitStore {
+class FaultyRateLimitStore implements SharedRateLimitStore {
   failure: Error | undefined;
-  readonly keys: string[] = [];
+  /** `act quota subject` of every call. */
+  readonly calls: string[] = [];
+  readonly restored: Restoration[] = [];
   readonly #inner = new MemoryRateLimitStore();
 
-  consume: RateLimitStore['consume'] = (key, quota, cost) =>
-    this.#act(key, () => this.#inner.consume(key, quota, cost));
-  check: RateLimitStore['check'] = (key, quota) => this.#act(key, () => this.#inner.check(key, quota));
-  reset: RateLimitStore['reset'] = (key) => this.#act(key, () => this.#inner.reset(key));
+  isAvailable(): boolean {
+    return this.failure === undefined;
+  }
 
-  async #act<T>(key: string, run: () => T): Promise<T> {
-    this.keys.push(key);
+  spend = (charge: Charge, subjects: readonly string[]) =>
+    this.#act('spend', charge.quotas, subjects, () => this.#inner.spend(charge, subjects));
+  look = (charge: Charge, subjects: readonly string[]) =>
+    this.#act('look', charge.quotas, subjects, () => this.#inner.look(charge, subjects));
+  refund = (quota: Quota, subject: string, units: number) =>
+    this.#act('refund', [quota], [subject], () => this.#inner.refund(quota, subject, units));
+  block = (quota: Quota, subject: string, ms: number) =>
+    this.#act('block', [quota], [subject], () => this.#inner.block(quota, subject, ms));
+  reset = (quota: Quota, subject: string) =>
+    this.#act('reset', [quota], [subject], () => this.#inner.reset(quota, subject));
+  restore = (restorations: readonly Restoration[]) =>
+    this.#act('restore', [], [], () => void this.restored.push(...restorations));
+
+  async #act<T>(act: string, quotas: readonly Quota[], subjects: readonly string[], run: () => T): Promise<T> {
+    this.calls.push([act, ...quotas.map(({ id }, at) => `${id}/${subjects[at]}`)].join(' '));
     if (this.failure !== undefined) throw this.failure;
     return run();
   }
@@ -36,10 +50,20 @@ class FaultyRateLimitStore implements RateLimitStore {
 describe('RateLimitService', () => {
   let store: FaultyRateLimitStore;
   let limits: RateLimitService;
+  let warnings: string[];
+
+  const serviceWith = (options: RateLimitModuleOptions = {}) => {
+    const faults: string[] = [];
+    const resolved = resolveRateLimitOptions(undefined, options, faults);
+    expect(faults).toEqual([]);
+    const logger = { warn: (message: string) => void warnings.push(message) };
+    return new RateLimitService(new SharedLimits(store, resolved.instances), resolved, logger);
+  };
 
   beforeEach(() => {
+    warnings = [];
     store = new FaultyRateLimitStore();
-    limits = new RateLimitService(store, keys);
+    limits = serviceWith();
   });
 
   async function countAdmitted(calls: number, policy: RateLimitPolicy = otp, subject = 'alice'): Promise<number> {
@@ -86,13 +110,7 @@ describe('RateLimitService', () => {
       ['a', 'b'],
     ] as const;
     for (const [name, subject] of pairs) expect(await countAdmitted(5, { ...otp, name }, subject)).toBe(3);
-    expect(new Set(store.keys).size).toBe(pairs.length);
-  });
-
-  it('keeps the keys of long subjects short and distinct', async () => {
-    expect(await countAdmitted(5, otp, 'x'.repeat(10_000))).toBe(3);
-    expect(await countAdmitted(5, otp, `${'x'.repeat(10_000)}y`)).toBe(3);
-    expect(Math.max(...store.keys.map((key) => key.length))).toBeLessThan(300);
+    expect(new Set(store.calls).size).toBe(pairs.length);
   });
 
   it('answers the plain question with yes or no', async () => {
@@ -130,7 +148,7 @@ describe('RateLimitService', () => {
     });
 
     it('follows the module where the policy says nothing', async () => {
-      const strict = new RateLimitService(store, keys, { onOutage: 'reject' });
+      const strict = serviceWith({ onOutage: 'reject' });
       store.failure = new StoreUnavailableError('x', 'not connected');
       await expect(strict.consume(otp, 'alice')).rejects.toThrow(StoreUnavailableError);
       await expect(strict.checkRateLimit('alice', 3, 60)).rejects.toThrow(StoreUnavailableError);
@@ -152,7 +170,7 @@ describe('RateLimitService', () => {
 
   describe('wrong input', () => {
     afterEach(() => {
-      if (store.keys.length > 0) throw new Error('the server was asked');
+      if (store.calls.length > 0) throw new Error('the server was asked');
     });
 
     it.each(['', '  ', undefined, null, 42, {}])('refuses the subject %j', async (subject) => {
@@ -184,7 +202,21 @@ describe('RateLimitService', () => {
     });
 
     it('names every fault of a policy, and options it does not know', async () => {
-      const policy = { name: ' ', limit: 0, window: '1 hour', onOutage: 'maybe', shadow: true };
+      const policy = {
+        name: ' ',
+        limit: 0,
+        window: '1 hour',
+        onOutage: 'maybe',
+        shadow: 'yes',
+        algorithm: 'leaky',
+        by: 'name',
+        tiers: 3,
+        burst: 0,
+        cost: 0,
+        skip: 1,
+        refund: 'all',
+        unknown: 1,
+      };
       const failure = limits.consume(policy as unknown as RateLimitPolicy, 'alice');
       for (const option of Object.keys(policy)) await expect(failure).rejects.toThrow(option);
       await expect(limits.consume({} as RateLimitPolicy, 'alice')).rejects.toThrow(/name.*limit.*window/s);

@@ -1,128 +1,217 @@
+import { nth } from '../common/nth.ts';
+import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type Duration, toMs } from '../common/duration.ts';
-import { isStoreFailure, StoreUnavailableError } from '../common/errors.ts';
-import { type KeySpace, validKey } from '../common/keys.ts';
-import { MemoryRateLimitStore } from './memory-rate-limit.store.ts';
-import type { QuotaState, RateLimitStore } from './rate-limit-store.interface.ts';
+import { InvalidOptionsError } from '../common/errors.ts';
+import { validKey } from '../common/keys.ts';
+import { integer } from '../common/option-rules.ts';
+import { readOptions } from '../common/read-options.ts';
+import type { PolicySet } from './policy-set.ts';
+import type { Charge, Quota, RateLimitStore } from './rate-limit-store.interface.ts';
+import { decisionOf, type Judgement, type PolicyStanding, type RateLimitDecision } from './rate-limit.decision.ts';
+import { noRateLimitCounts, type RateLimitMetrics } from './rate-limit.metrics.ts';
 import { RATE_LIMIT_DEFAULTS, type ResolvedRateLimitModuleOptions } from './rate-limit.options.ts';
-import {
-  type ConsumeOptions,
-  nameOfCount,
-  type RateLimitPolicy,
-  resolveCost,
-  type ResolvedRateLimitPolicy,
-  resolvePolicy,
-} from './rate-limit.policy.ts';
+import { type PolicyInput, RateLimitPolicies } from './rate-limit.policies.ts';
+import type { ConsumeOptions } from './rate-limit.policy.ts';
+import type { SharedLimits, Verdict } from './shared-limits.ts';
 
-/** What a policy says about one call of one subject. */
-export interface RateLimitDecision {
-  readonly allowed: boolean;
-  readonly limit: number;
-  /** Units that may still be spent now. */
-  readonly remaining: number;
-  /** Until the whole quota is there again if nobody calls meanwhile. */
-  readonly resetMs: number;
-  /** Until the same call would be admitted if nobody calls meanwhile; 0 when it was. */
-  readonly retryAfterMs: number;
-  /** Name of the policy that the figures belong to. */
-  readonly policy: string;
-  /** Names of the policies that refused. */
-  readonly violated: string[];
-  /** Decided without the server. */
-  readonly degraded: boolean;
+/** Where the module logs. */
+export interface RateLimitLogger {
+  readonly warn: (message: string) => void;
 }
 
-type Awaitable<T> = T | Promise<T>;
-type Question = (store: RateLimitStore, key: string) => Awaitable<QuotaState>;
+const SILENT: RateLimitLogger = { warn: () => undefined };
+
+/** What a call is judged by. */
+export interface Request {
+  readonly set: PolicySet;
+  /** One for each policy of the set. */
+  readonly subjects: readonly string[];
+  readonly charge: Charge;
+}
 
 /**
- * Limits how much each subject may spend within any window, exactly, over all processes.
+ * Limits how much each subject may spend, exactly, over all processes.
  *
- * While the server is away the policy's `onOutage`, or else the module's, decides: count in this process (`'local'`,
- * from zero), refuse with StoreUnavailableError (`'reject'`), or admit (`'allow'`).
+ * Without the server the `onOutage` of a policy, or else the module's, decides: this process's share (`'local'`),
+ * StoreUnavailableError (`'reject'`), or admit (`'allow'`).
  *
  * @publicApi
  */
 @Injectable()
 export class RateLimitService {
-  /** What `onOutage: 'local'` falls back to. */
-  readonly #local = new MemoryRateLimitStore();
-  /** A policy is usually a constant: it is read once. */
-  readonly #resolved = new WeakMap<RateLimitPolicy, ResolvedRateLimitPolicy>();
+  readonly #counts = noRateLimitCounts();
+  readonly #policies: RateLimitPolicies;
 
+  /** @param limits a store in this process, or one on a server with all that it takes to live without it */
   constructor(
-    private readonly store: RateLimitStore,
-    private readonly keys: KeySpace,
-    private readonly defaults: ResolvedRateLimitModuleOptions = RATE_LIMIT_DEFAULTS,
-  ) {}
+    private readonly limits: RateLimitStore | SharedLimits,
+    options: ResolvedRateLimitModuleOptions = RATE_LIMIT_DEFAULTS,
+    private readonly logger: RateLimitLogger = SILENT,
+  ) {
+    this.#policies = new RateLimitPolicies(options);
+  }
+
+  /** @internal */
+  get policies(): RateLimitPolicies {
+    return this.#policies;
+  }
 
   /**
-   * Spends `cost` units of the subject's quota, or nothing when they do not all fit.
+   * Spends `cost` units of each policy's quota, or nothing when one of them refuses.
+   * @param policy a name from `rateLimit.policies`, a policy, or several
+   * @throws InvalidOptionsError, InvalidKeyError before anything is asked
    * @throws StoreUnavailableError (503) on an outage with `'reject'`
    */
-  async consume(policy: RateLimitPolicy, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
-    const resolved = this.resolve(policy);
-    const cost = resolveCost(options, resolved);
-    return this.decide(resolved, subject, (store, key) => store.consume(key, resolved, cost));
+  consume(policy: PolicyInput, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
+    return settled(() => decided(this.spend(this.#requestOf(policy, subject, options))));
   }
 
-  /** What a call of cost 1 would be told now; spends nothing. @throws StoreUnavailableError as `consume` */
-  async check(policy: RateLimitPolicy, subject: string): Promise<RateLimitDecision> {
-    const resolved = this.resolve(policy);
-    return this.decide(resolved, subject, (store, key) => store.check(key, resolved));
+  /** What such a call would be told now; spends nothing. @throws as `consume` */
+  check(policy: PolicyInput, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
+    return settled(() => decided(this.look(this.#requestOf(policy, subject, options))));
   }
 
-  /** Gives the subject its whole quota back. @throws StoreUnavailableError, OutcomeUnknownError (503) */
-  async reset(policy: RateLimitPolicy, subject: string): Promise<void> {
-    const key = this.keyOf(this.resolve(policy), subject);
-    this.#local.reset(key);
-    await this.store.reset(key);
+  /** Gives the subject its whole quota back, and ends its blocks. @throws StoreUnavailableError, OutcomeUnknownError */
+  async reset(policy: PolicyInput, subject: string): Promise<void> {
+    await this.#forEachQuota(policy, subject, (quota) => this.limits.reset(quota, subject));
+  }
+
+  /**
+   * Refuses the subject for so long, from now on; an earlier block ends.
+   * @param duration a bare number is seconds
+   * @throws InvalidTtlError, StoreUnavailableError, OutcomeUnknownError
+   */
+  async block(policy: PolicyInput, subject: string, duration: number | Duration): Promise<void> {
+    const ms = toMs(duration, 's', 'duration');
+    await this.#forEachQuota(policy, subject, (quota) => this.limits.block(quota, subject, ms));
+  }
+
+  /** Gives units back that were spent in vain, the latest first. @throws StoreUnavailableError, OutcomeUnknownError */
+  async refund(policy: PolicyInput, subject: string, cost = 1): Promise<void> {
+    const set = this.#policies.resolve(policy);
+    set.chargeFor(undefined, set.policies.map(() => cost)); // prettier-ignore
+    await this.#forEachQuota(policy, subject, (quota) => this.limits.refund(quota, subject, cost));
   }
 
   /** Whether one more call is admitted for `key`, which is then counted. */
   async checkRateLimit(key: string, limit: number, ttlSeconds: number | Duration): Promise<boolean> {
-    const window = `${toMs(ttlSeconds, 's', 'ttlSeconds')}ms` as const;
-    const { allowed } = await this.consume({ name: 'checkRateLimit', limit, window }, key);
+    const windowMs = toMs(ttlSeconds, 's', 'ttlSeconds');
+    const set = this.#policies.plain('checkRateLimit', limit, windowMs);
+    const subjects = [validKey(key, 'key')];
+    const { allowed } = await decided(this.spend({ set, subjects, charge: set.chargeFor(undefined) }));
     return allowed;
   }
 
-  private async decide(policy: ResolvedRateLimitPolicy, subject: string, ask: Question): Promise<RateLimitDecision> {
-    const key = this.keyOf(policy, subject);
-    try {
-      return decisionOf(policy, await ask(this.store, key), false);
-    } catch (error) {
-      if (!isStoreFailure(error)) throw error;
-      return decisionOf(policy, await this.askWithoutServer(policy, key, ask), true);
+  getMetrics(): RateLimitMetrics {
+    return { ...this.#counts };
+  }
+
+  /** @internal */
+  spend(request: Request): Judgement | Promise<Judgement> {
+    const verdict = this.limits.spend(request.charge, request.subjects);
+    if (verdict instanceof Promise) return verdict.then((answer) => this.#judge(request, asVerdict(answer)));
+    return this.#judge(request, asVerdict(verdict));
+  }
+
+  /** @internal */
+  look(request: Request): Judgement | Promise<Judgement> {
+    const verdict = this.limits.look(request.charge, request.subjects);
+    if (verdict instanceof Promise) return verdict.then((answer) => judgementOf(request, asVerdict(answer)));
+    return judgementOf(request, asVerdict(verdict));
+  }
+
+  /** @internal Gives back what an admitted request was charged. */
+  async giveBack({ charge, subjects }: Request, which: readonly number[]): Promise<void> {
+    for (const at of which) await this.limits.refund(nth(charge.quotas, at), nth(subjects, at), nth(charge.costs, at));
+  }
+
+  #requestOf(policy: PolicyInput, subject: string, options?: ConsumeOptions): Request {
+    const set = this.#policies.resolve(policy);
+    validKey(subject, 'subject');
+    const { cost, tier } = options === undefined ? NO_OPTIONS : readConsumeOptions(options);
+    const costs = cost === undefined ? undefined : set.policies.map(() => cost);
+    const subjects = set.policies.length === 1 ? [subject] : set.policies.map(() => subject);
+    return { set, subjects, charge: set.chargeFor(tier, costs) };
+  }
+
+  async #forEachQuota(policy: PolicyInput, subject: string, act: (quota: Quota) => unknown): Promise<void> {
+    const { policies } = this.#policies.resolve(policy);
+    validKey(subject, 'subject');
+    await Promise.all(policies.map((each) => act(each.quotaFor(undefined))));
+  }
+
+  /** Counts and logs what came of a request, once. */
+  #judge(request: Request, verdict: Verdict): Judgement {
+    const judgement = judgementOf(request, verdict);
+    const { allowed } = judgement.decision;
+    const counts = this.#counts;
+    if (allowed) counts.allowed += 1;
+    else counts.refused += 1;
+    if (verdict.by === 'outage') counts.degraded += 1;
+    if (verdict.by === 'memory') counts.refusedFromMemory += 1;
+    else this.#report(judgement);
+    return judgement;
+  }
+
+  #report({ standings, decision }: Judgement): void {
+    if (standings.length === 1 && nth(standings, 0).state.retryAfterMs === 0) return;
+    for (const { policy, quota, subject, state } of standings) {
+      if (state.retryAfterMs === 0) continue;
+      if (state.block === 'imposed') this.#counts.escalated += 1;
+      if (quota.isShadow && decision.allowed) this.#counts.shadowed += 1;
+      if (quota.isShadow || quota.escalation !== undefined)
+        this.logger.warn(lineOf(policy.name, quota, subject, state));
     }
-  }
-
-  private askWithoutServer(policy: ResolvedRateLimitPolicy, key: string, ask: Question): Awaitable<QuotaState> {
-    switch (policy.onOutage) {
-      case 'local':
-        return ask(this.#local, key);
-      case 'allow':
-        return { allowed: true, remaining: policy.limit, resetMs: 0, retryAfterMs: 0 };
-      case 'reject':
-        // Also when the outcome is unknown: units that were spent in vain come back, and the call was not admitted.
-        throw new StoreUnavailableError('rateLimit', 'the server does not answer');
-    }
-  }
-
-  private resolve(policy: RateLimitPolicy): ResolvedRateLimitPolicy {
-    const known = this.#resolved.get(policy);
-    if (known !== undefined) return known;
-    const resolved = resolvePolicy(policy, this.defaults);
-    this.#resolved.set(policy, resolved);
-    return resolved;
-  }
-
-  private keyOf(policy: ResolvedRateLimitPolicy, subject: string): string {
-    return this.keys.internal('limit', nameOfCount(policy, validKey(subject, 'subject')));
   }
 }
 
-const decisionOf = (
-  { name, limit }: ResolvedRateLimitPolicy,
-  state: QuotaState,
-  degraded: boolean,
-): RateLimitDecision => ({ ...state, limit, policy: name, violated: state.allowed ? [] : [name], degraded });
+const NO_OPTIONS: ConsumeOptions = {};
+
+function readConsumeOptions(options: ConsumeOptions): ConsumeOptions {
+  const faults: string[] = [];
+  const { tier } = readOptions({ ...options, cost: undefined }, { cost: integer(1, 1), tier: aTier }, faults);
+  if (faults.length > 0) throw new InvalidOptionsError('Wrong rate limit options', faults);
+  return { ...(options.cost !== undefined && { cost: options.cost }), ...(tier !== undefined && { tier }) };
+}
+
+const aTier = {
+  allowed: 'a text',
+  read: (value: unknown) => (typeof value === 'string' ? value : undefined),
+};
+
+/** A store in this process says only what it found. */
+const asVerdict = (answer: Verdict | Verdict['states']): Verdict =>
+  'states' in answer ? answer : { states: answer, by: 'store' };
+
+const judgementOf = ({ set, charge, subjects }: Request, { states, by }: Verdict): Judgement => {
+  const standings = states.map((state, at): PolicyStanding => ({
+    policy: nth(set.policies, at),
+    quota: nth(charge.quotas, at),
+    subject: nth(subjects, at),
+    state,
+  }));
+  return { standings, decision: decisionOf(standings, by === 'outage') };
+};
+
+const decided = (judged: Judgement | Promise<Judgement>): RateLimitDecision | Promise<RateLimitDecision> =>
+  judged instanceof Promise ? judged.then(({ decision }) => decision) : judged.decision;
+
+/** An answer that is there at once does not wait for a turn of its own, as it would in an `async` method. */
+const settled = <T>(answer: () => T | Promise<T>): Promise<T> =>
+  new Promise((resolve) => {
+    resolve(answer());
+  });
+
+/** Who it was is hashed: the same in every line about one subject, and no more. */
+function lineOf(
+  policy: string,
+  { isShadow }: Quota,
+  subject: string,
+  { block, retryAfterMs }: PolicyStanding['state'],
+) {
+  const who = createHash('sha256').update(subject).digest('hex').slice(0, 12);
+  const blocked = block === 'imposed' ? `, blocked for ${retryAfterMs} ms` : '';
+  const name = JSON.stringify(policy.slice(0, 120));
+  return `rate limit ${name} ${isShadow ? 'would have been violated' : 'violated'} by subject ${who}${blocked}`;
+}

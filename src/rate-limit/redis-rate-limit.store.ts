@@ -1,38 +1,152 @@
-import type { RedisConnection } from '../redis/redis.connection.ts';
-import { defineScript, type RawReply } from '../redis/redis.script.ts';
-import type { Quota, QuotaState, RateLimitStore } from './rate-limit-store.interface.ts';
-import { SLIDING_WINDOW } from './rate-limit.lua.ts';
-import { bucketWidthUs } from './sliding-window.ts';
+import { nth } from '../common/nth.ts';
+import { groupBy } from '../common/group-by.ts';
+import type { KeySpace } from '../common/keys.ts';
+import type { RedisDoor, Shard } from '../redis/availability.types.ts';
+import type { Charge, Quota, QuotaState, Restoration, SharedRateLimitStore } from './rate-limit-store.interface.ts';
+import { RateLimitBatcher, type ScriptCharge } from './rate-limit.batcher.ts';
+import { CountKeys } from './rate-limit.keys.ts';
+import { blockCharge, lookCharge, refundCharge, restoreCharge, spendCharge } from './rate-limit.script-charge.ts';
 
-type Reply = readonly [allowed: number, used: number, resetMs: number, retryAfterMs: number];
-
-const slidingWindowScript = defineScript({
-  name: 'rateLimit.slidingWindow',
-  arity: 4,
-  body: SLIDING_WINDOW,
-  reply: (raw: RawReply) => raw as unknown as Reply,
-});
+/** One script call may not keep the server busy for too long. */
+const RESTORED_AT_ONCE = 100;
 
 /** Counts on the server, shared by every process: one script call decides, by the server's clock. */
-export class RedisRateLimitStore implements RateLimitStore {
-  constructor(private readonly connection: RedisConnection) {}
+export class RedisRateLimitStore implements SharedRateLimitStore {
+  readonly #keys: CountKeys;
+  readonly #batcher: RateLimitBatcher;
+  readonly #door: RedisDoor;
+  readonly #recovery: RateLimitBatcher;
 
-  consume(key: string, quota: Quota, cost: number): Promise<QuotaState> {
-    return this.judge(key, quota, cost, 1);
+  /** @param duringRecovery what is open before `door` is, for `restore` */
+  constructor(keys: KeySpace, door: RedisDoor, duringRecovery: RedisDoor = door) {
+    this.#keys = new CountKeys(keys);
+    this.#door = door;
+    this.#batcher = new RateLimitBatcher(door);
+    this.#recovery = new RateLimitBatcher(duringRecovery);
   }
 
-  check(key: string, quota: Quota): Promise<QuotaState> {
-    return this.judge(key, quota, 1, 0);
+  isAvailable(quotas: readonly Quota[], subjects: readonly string[]): boolean {
+    if (this.#door.isOneNode) return this.#door.isAvailable;
+    return quotas.every((quota, at) => this.#door.shardOf(this.#keys.of(quota, nth(subjects, at)))?.isAvailable);
   }
 
-  async reset(key: string): Promise<void> {
-    await this.connection.execute('rateLimit.reset', (client) => client.del(key), key);
+  /** Whether the count is kept on that shard. */
+  isOn(shard: Shard, quota: Quota, subject: string): boolean {
+    return shard.holds(this.#keys.of(quota, subject));
   }
 
-  private async judge(key: string, { limit, windowMs }: Quota, cost: number, spend: 0 | 1): Promise<QuotaState> {
-    const width = bucketWidthUs(windowMs);
-    const reply = await this.connection.run(slidingWindowScript, key, limit, cost, width, spend);
-    const [allowed, used, resetMs, retryAfterMs] = reply;
-    return { allowed: allowed === 1, remaining: Math.max(0, limit - used), resetMs, retryAfterMs };
+  async spend(charge: Charge, subjects: readonly string[]): Promise<readonly QuotaState[]> {
+    const { quotas } = charge;
+    if (this.#batcher.takesSeveralSlots || slotOf(subjects) !== undefined) {
+      const states = await this.#ask(spendCharge(charge), quotas, subjects);
+      if (states !== undefined) return states;
+    }
+    if (slotOf(subjects) === undefined) return this.#spendApart(charge, subjects);
+    return this.spend(charge, subjects);
   }
+
+  async look(charge: Charge, subjects: readonly string[]): Promise<readonly QuotaState[]> {
+    const parts = partsOf(charge, subjects);
+    const states = await Promise.all(
+      parts.map((part) => this.#askUntilDone(lookCharge(part.charge), part.charge.quotas, part.subjects)),
+    );
+    return inOrder(parts, states);
+  }
+
+  async refund(quota: Quota, subject: string, units: number): Promise<void> {
+    await this.#askUntilDone(refundCharge([quota], units), [quota], [subject]);
+  }
+
+  async block(quota: Quota, subject: string, ms: number): Promise<void> {
+    await this.#askUntilDone(blockCharge(quota, ms), [quota], [subject]);
+  }
+
+  async reset(quota: Quota, subject: string): Promise<void> {
+    const key = this.#keys.of(quota, subject);
+    await this.#door.execute('rateLimit.reset', (client) => client.del(key), key);
+  }
+
+  async restore(restorations: readonly Restoration[]): Promise<void> {
+    for (let at = 0; at < restorations.length; at += RESTORED_AT_ONCE) {
+      const chunk = restorations.slice(at, at + RESTORED_AT_ONCE);
+      await Promise.all(
+        chunk.map(({ quota, subject, ...seen }) =>
+          this.#askUntilDone(restoreCharge({ quota, subject, ...seen }), [quota], [subject], this.#recovery),
+        ),
+      );
+    }
+  }
+
+  /**
+   * Where the subjects live on different nodes no script sees them all. Each part is asked on its own, and what was
+   * charged is given back when another part refused: for a moment others may be refused in vain, nobody is admitted.
+   */
+  async #spendApart(charge: Charge, subjects: readonly string[]): Promise<readonly QuotaState[]> {
+    const parts = partsOf(charge, subjects);
+    const states = await Promise.all(parts.map((part) => this.spend(part.charge, part.subjects)));
+    const isRefused = (at: number) =>
+      states[at]?.some(({ retryAfterMs }, i) => retryAfterMs > 0 && !parts[at]?.charge.quotas[i]?.isShadow) ?? false;
+    const charged = parts.map((_, at) => at).filter((at) => !isRefused(at));
+    if (charged.length === parts.length || charge.consumesOnReject) return inOrder(parts, states);
+    const refunded = await Promise.all(charged.map((at) => this.#refundPart(nth(parts, at), nth(states, at))));
+    return inOrder(parts, states.map((own, at) => refunded[charged.indexOf(at)] ?? own)); // prettier-ignore
+  }
+
+  #refundPart({ charge, subjects }: Part, states: readonly QuotaState[]): Promise<QuotaState[]> {
+    return Promise.all(
+      states.map(async (state, at) => {
+        if (state.retryAfterMs > 0) return state;
+        const cost = nth(charge.costs, at);
+        await this.refund(nth(charge.quotas, at), nth(subjects, at), cost);
+        return { ...state, used: state.used - cost };
+      }),
+    );
+  }
+
+  async #askUntilDone(
+    charge: ScriptCharge,
+    quotas: readonly Quota[],
+    subjects: readonly string[],
+    batcher = this.#batcher,
+  ): Promise<readonly QuotaState[]> {
+    const states = await this.#ask(charge, quotas, subjects, batcher);
+    return states ?? this.#askUntilDone(charge, quotas, subjects, batcher);
+  }
+
+  #ask(charge: ScriptCharge, quotas: readonly Quota[], subjects: readonly string[], batcher = this.#batcher) {
+    const keys = quotas.map((quota, at) => this.#keys.of(quota, subjects[at] ?? ''));
+    return batcher.ask({ charge, keys, slot: slotOf(subjects) });
+  }
+}
+
+/** The quotas of one subject, which are counted in one place. */
+interface Part {
+  readonly charge: Charge;
+  readonly subjects: readonly string[];
+  /** Where they stand in the whole request. */
+  readonly positions: readonly number[];
+}
+
+function partsOf(charge: Charge, subjects: readonly string[]): Part[] {
+  const positions = groupBy(subjects.keys(), (at) => nth(subjects, at));
+  return [...positions.values()].map((own) => ({
+    charge:
+      own.length === subjects.length
+        ? charge
+        : { ...charge, quotas: own.map((at) => nth(charge.quotas, at)), costs: own.map((at) => nth(charge.costs, at)) },
+    subjects: own.map((at) => nth(subjects, at)),
+    positions: own,
+  }));
+}
+
+function inOrder(parts: readonly Part[], states: readonly (readonly QuotaState[])[]): QuotaState[] {
+  const all: QuotaState[] = [];
+  parts.forEach(({ positions }, part) => positions.forEach((at, i) => (all[at] = nth(nth(states, part), i))));
+  return all;
+}
+
+/** The subject, if all are the same: its counts are in one slot. */
+function slotOf(subjects: readonly string[]): string | undefined {
+  const [first] = subjects;
+  return subjects.every((subject) => subject === first) ? first : undefined;
 }

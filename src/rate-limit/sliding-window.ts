@@ -1,4 +1,4 @@
-import type { QuotaState } from './rate-limit-store.interface.ts';
+import type { QuotaCount } from './quota-count.ts';
 
 /** Into how many buckets a window is cut: the more, the sooner spent units come back, and the more there is to keep. */
 const BUCKETS = 12;
@@ -16,40 +16,56 @@ interface Bucket {
  *
  * A window that ends now begins somewhere inside the thirteenth bucket back. That one is counted whole: some units
  * come back up to a twelfth of the window late, and no window ever admits more than the limit.
- *
- * Times are whole microseconds. `rate-limit.lua.ts` is the same algorithm on the server.
  */
-export class SlidingWindow {
-  readonly #widthUs: number;
+export class SlidingWindow implements QuotaCount {
   /** Oldest first. */
   #buckets: Bucket[] = [];
   #used = 0;
+  #nowUs = 0;
+  #current = 0;
 
-  constructor(windowMs: number) {
-    this.#widthUs = bucketWidthUs(windowMs);
+  constructor(private readonly widthUs: number) {}
+
+  at(nowUs: number): number {
+    const current = Math.floor(nowUs / this.widthUs);
+    this.#nowUs = nowUs;
+    if (current !== this.#current) this.#turn(current);
+    return this.#used;
   }
 
-  consume(nowUs: number, limit: number, cost: number): QuotaState {
-    const current = this.#advance(nowUs);
-    const allowed = this.#used + cost <= limit;
-    if (allowed) this.#add(current, cost);
-    return this.#state(nowUs, limit, cost, allowed);
+  add(units: number): void {
+    const newest = this.#buckets.at(-1);
+    if (newest?.index === this.#current) newest.units += units;
+    else this.#buckets.push({ index: this.#current, units });
+    this.#used += units;
   }
 
-  check(nowUs: number, limit: number): QuotaState {
-    this.#advance(nowUs);
-    return this.#state(nowUs, limit, 1, this.#used < limit);
+  remove(units: number): void {
+    let left = Math.min(units, this.#used);
+    this.#used -= left;
+    for (let newest = this.#buckets.at(-1); newest && left > 0; newest = this.#buckets.at(-1)) {
+      const taken = Math.min(left, newest.units);
+      newest.units -= taken;
+      left -= taken;
+      if (newest.units === 0) this.#buckets.pop();
+    }
   }
 
-  /** Drops the buckets no window can reach any more, and answers with the index of the current one. */
-  #advance(nowUs: number): number {
-    const current = Math.floor(nowUs / this.#widthUs);
+  msUntil(units: number): number {
+    let left = this.#used;
+    if (left <= units) return 0;
+    const last = this.#buckets.find((bucket) => (left -= bucket.units) <= units);
+    return last === undefined ? 0 : Math.ceil(((last.index + BUCKETS + 1) * this.widthUs - this.#nowUs) / 1_000);
+  }
+
+  /** Drops the buckets no window can reach any more. */
+  #turn(current: number): void {
+    this.#current = current;
     this.#pullBack(current);
     for (let oldest = this.#buckets[0]; oldest && oldest.index < current - BUCKETS; oldest = this.#buckets[0]) {
       this.#used -= oldest.units;
       this.#buckets.shift();
     }
-    return current;
   }
 
   /** A clock that was set back leaves buckets in the future. They count as spent just now, which blocks for a window. */
@@ -59,33 +75,7 @@ export class SlidingWindow {
     this.#buckets = this.#buckets.filter(({ index }) => index <= current);
     for (const { units } of future) {
       this.#used -= units;
-      this.#add(current, units);
+      this.add(units);
     }
-  }
-
-  #add(index: number, units: number): void {
-    const newest = this.#buckets.at(-1);
-    if (newest?.index === index) newest.units += units;
-    else this.#buckets.push({ index, units });
-    this.#used += units;
-  }
-
-  #state(nowUs: number, limit: number, cost: number, allowed: boolean): QuotaState {
-    return {
-      allowed,
-      remaining: Math.max(0, limit - this.#used),
-      resetMs: this.#msUntilGone(this.#buckets.at(-1), nowUs),
-      retryAfterMs: allowed ? 0 : this.#msUntilGone(this.#lastInTheWay(limit - cost), nowUs),
-    };
-  }
-
-  /** The bucket after whose end no more than `units` are left. */
-  #lastInTheWay(units: number): Bucket | undefined {
-    let left = this.#used;
-    return this.#buckets.find((bucket) => (left -= bucket.units) <= units);
-  }
-
-  #msUntilGone(bucket: Bucket | undefined, nowUs: number): number {
-    return bucket === undefined ? 0 : Math.ceil(((bucket.index + BUCKETS + 1) * this.#widthUs - nowUs) / 1_000);
   }
 }

@@ -42,9 +42,13 @@ export interface ScriptDefinition<R> {
 /** Declares a script. Its texts are constants: nothing is ever interpolated into them. */
 export function defineScript<R>(definition: ScriptDefinition<R>): KeyedScript<R> {
   const { name, arity, reply, shared = 0 } = definition;
-  const lua = forEveryKey(definition);
-  return { name, arity, shared, reply, lua, sha: createHash('sha1').update(lua).digest('hex') };
+  return { name, arity, shared, reply, ...scriptOf(forEveryKey(definition)) };
 }
+
+/** A script that is sent as it is. */
+export type Script = Pick<KeyedScript<unknown>, 'lua' | 'sha'>;
+
+export const scriptOf = (lua: string): Script => ({ lua, sha: createHash('sha1').update(lua).digest('hex') });
 
 /** Runs the body for each key with its share of the arguments; the failure of one key does not touch the others. */
 const forEveryKey = ({ arity, shared = 0, prelude = '', body }: ScriptDefinition<unknown>): string => `
@@ -78,10 +82,10 @@ end
 return replies
 `;
 
-/** Runs a script for all keys; a server that does not know it (any more) gets its source, as it has not run then. */
+/** Runs a script; a server that does not know it (any more) gets its source, as it has not run then. */
 export async function evaluate(
   client: RedisClient,
-  script: KeyedScript<unknown>,
+  script: Script,
   keys: readonly string[],
   args: readonly ScriptArgument[],
 ): Promise<readonly RawReply[]> {

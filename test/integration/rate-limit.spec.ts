@@ -3,83 +3,53 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../../src/common/errors.ts';
 import { KEY_DEFAULTS, KeySpace } from '../../src/common/keys.ts';
 import { MemoryRateLimitStore } from '../../src/rate-limit/memory-rate-limit.store.ts';
-import { SLIDING_WINDOW } from '../../src/rate-limit/rate-limit.lua.ts';
+import { quotaOf } from '../../src/rate-limit/quota.ts';
+import type { QuotaState } from '../../src/rate-limit/rate-limit-store.interface.ts';
+import { RATE_LIMIT } from '../../src/rate-limit/rate-limit.lua.ts';
+import { lookCharge, refundCharge, spendCharge } from '../../src/rate-limit/rate-limit.script-charge.ts';
 import { RateLimitService } from '../../src/rate-limit/rate-limit.service.ts';
 import { RedisRateLimitStore } from '../../src/rate-limit/redis-rate-limit.store.ts';
-import { bucketWidthUs, SlidingWindow } from '../../src/rate-limit/sliding-window.ts';
-import { RedisConnection } from '../../src/redis/redis.connection.ts';
-import { REDIS_TIMEOUTS } from '../../src/redis/redis.options.ts';
-import { defineScript } from '../../src/redis/redis.script.ts';
-import { describeRateLimitStoreContract, type RateLimitStoreSetup } from '../contracts/rate-limit-store.contract.ts';
-import { eventually } from '../support/eventually.ts';
-import { HOST } from '../support/free-ports.ts';
+import { SharedLimits } from '../../src/rate-limit/shared-limits.ts';
+import { bucketWidthUs } from '../../src/rate-limit/sliding-window.ts';
+import type { RedisConnection } from '../../src/redis/redis.connection.ts';
+import { evaluate, scriptOf } from '../../src/redis/redis.script.ts';
+import { Connections } from '../support/connections.ts';
 import { type Admission, windowViolations } from '../support/history.ts';
-import { startCluster, startSingleNodeCluster, startStandalone, type TestServers } from '../support/servers.ts';
-
-type Kind = 'standalone' | 'cluster';
+import { startStandalone, type TestServers } from '../support/servers.ts';
 
 /** A deadline that a busy machine keeps. */
-const PATIENT_MS = 5_000;
-
-async function connect(servers: TestServers, kind: Kind, commandTimeoutMs = PATIENT_MS): Promise<RedisConnection> {
-  const nodes = [{ host: HOST, port: servers.port }] as const;
-  const connection = new RedisConnection({ ...REDIS_TIMEOUTS, commandTimeoutMs, target: { kind, nodes } });
-  await connection.connect();
-  await eventually(() => connection.isAvailable, { withinMs: 15_000 });
-  return connection;
-}
-
-async function openMemory(): Promise<RateLimitStoreSetup> {
-  let nowMs = Date.UTC(2030, 0, 1);
-  return {
-    store: new MemoryRateLimitStore({ now: () => nowMs }),
-    pass: async (ms) => void (nowMs += ms),
-    close: async () => undefined,
-  };
-}
-
-const openServer = (start: () => Promise<TestServers>, kind: Kind) => async (): Promise<RateLimitStoreSetup> => {
-  const servers = await start();
-  const connection = await connect(servers, kind);
-  return {
-    store: new RedisRateLimitStore(connection),
-    // A timer may be early by a millisecond.
-    pass: (ms) => sleep(ms + 2),
-    close: async () => {
-      await connection.close();
-      await servers.stop();
-    },
-  };
-};
-
-describeRateLimitStoreContract('memory', openMemory);
-describeRateLimitStoreContract('server', openServer(startStandalone, 'standalone'));
-describeRateLimitStoreContract('server that refuses several keys', openServer(startSingleNodeCluster, 'standalone'));
-describeRateLimitStoreContract('cluster', openServer(startCluster, 'cluster'));
-
+const PATIENT = { commandTimeoutMs: 5_000 };
 const keys = new KeySpace(KEY_DEFAULTS);
 const otp = { name: 'otp', limit: 3, window: '1m' } as const;
 
+const limitsOn = (connection: RedisConnection): SharedLimits =>
+  new SharedLimits(new RedisRateLimitStore(keys, connection, connection.duringRecovery), 1);
+
 describe('rate limits on a server', () => {
+  const connections = new Connections();
   let servers: TestServers;
-  let connections: RedisConnection[];
+  let connection: RedisConnection;
   let here: RateLimitService;
   let there: RateLimitService;
-  const serviceOn = (connection: RedisConnection) => new RateLimitService(new RedisRateLimitStore(connection), keys);
 
   beforeAll(async () => {
     servers = await startStandalone();
-    connections = await Promise.all([connect(servers, 'standalone'), connect(servers, 'standalone')]);
-    [here, there] = connections.map(serviceOn) as [RateLimitService, RateLimitService];
+    connection = await connections.open(servers.port, PATIENT);
+    here = new RateLimitService(limitsOn(connection));
+    there = new RateLimitService(limitsOn(await connections.open(servers.port, PATIENT)));
   });
   beforeEach(() => servers.ask('FLUSHALL'));
   afterAll(async () => {
-    await Promise.all(connections.map((connection) => connection.close()));
+    await connections.close();
     await servers.stop();
   });
 
-  const client = () => connections[0]!.client;
-  const ALICE = 'app:v1@limit:otp:60000:alice';
+  const client = () => connection.client;
+  const ALICE = 'app:v1@ratelimit:{alice}:otp:60000';
+  let subjects = 0;
+  /** What is known of one subject in this process would keep a second test from the server. */
+  const someone = () => `subject ${++subjects}`;
+  const keyOf = (subject: string, id = 'otp:60000') => `app:v1@ratelimit:{${subject}}:${id}`;
 
   it('admit exactly the limit of a burst from two processes', async () => {
     const policy = { name: 'api', limit: 100, window: '10s' } as const;
@@ -91,21 +61,21 @@ describe('rate limits on a server', () => {
   });
 
   it('do not depend on the clocks of the processes', async () => {
-    const policy = { name: 'api', limit: 30, window: '10s' } as const;
+    const [policy, subject] = [{ name: 'api', limit: 30, window: '10s' } as const, someone()];
     const now = Date.now;
     const skewed = jest.spyOn(Date, 'now').mockImplementation(() => now() + (Math.random() < 0.5 ? 15_000 : -15_000));
     let admitted = 0;
-    for (let i = 0; i < 60; i++) admitted += Number((await (i % 2 ? here : there).consume(policy, 'alice')).allowed);
+    for (let i = 0; i < 60; i++) admitted += Number((await (i % 2 ? here : there).consume(policy, subject)).allowed);
     skewed.mockRestore();
     expect(admitted).toBe(30);
   });
 
   it('never admit more than the limit over any window, in bursts over several windows', async () => {
-    const policy = { name: 'api', limit: 20, window: '360ms' } as const;
+    const [policy, subject] = [{ name: 'api', limit: 20, window: '360ms' } as const, someone()];
     const admissions: Admission[] = [];
     const call = async (limits: RateLimitService) => {
       const askedAt = performance.now();
-      const { allowed } = await limits.consume(policy, 'alice');
+      const { allowed } = await limits.consume(policy, subject);
       if (allowed) admissions.push({ askedAt, answeredAt: performance.now() });
     };
     for (let burst = 0; burst < 40; burst++) {
@@ -124,34 +94,80 @@ describe('rate limits on a server', () => {
     expect(await client().pttl(ALICE)).toBeLessThanOrEqual(65_000);
   });
 
-  it.each(['consume', 'check'] as const)('repair a TTL that was lost, at the next %s', async (act) => {
-    for (let i = 0; i < 3; i++) await here.consume(otp, 'alice');
-    await client().persist(ALICE);
-    expect(await there[act](otp, 'alice')).toMatchObject({ allowed: false });
-    expect(await client().pttl(ALICE)).toBeGreaterThan(0);
+  it.each(['consume', 'check'] as const)('repair a TTL that was lost, at the next %s (F51)', async (act) => {
+    const subject = someone();
+    for (let i = 0; i < 3; i++) await here.consume(otp, subject);
+    await client().persist(keyOf(subject));
+    expect(await there[act](otp, subject)).toMatchObject({ allowed: false });
+    expect(await client().pttl(keyOf(subject))).toBeGreaterThan(0);
   });
 
   it.each(['5', '', 'garbage', 'sixteen letters!', '{"a":1}', '\uffff'.repeat(16)])(
     'start again when the key holds %j',
     async (text) => {
-      await client().set(ALICE, text);
-      expect(await here.consume(otp, 'alice')).toMatchObject({ allowed: true, remaining: 2 });
-      expect(await client().pttl(ALICE)).toBeGreaterThan(0);
+      const subject = someone();
+      await client().set(keyOf(subject), text);
+      expect(await here.consume(otp, subject)).toMatchObject({ allowed: true, remaining: 2 });
+      expect(await client().pttl(keyOf(subject))).toBeGreaterThan(0);
     },
   );
 
+  it('start again when the key holds another type, or a counter that somebody left without a TTL', async () => {
+    const [one, other] = [someone(), someone()];
+    await client().lpush(keyOf(one), 'x');
+    await client().set(keyOf(other), '5');
+    for (const subject of [one, other]) {
+      expect(await here.consume(otp, subject)).toMatchObject({ allowed: true, remaining: 2 });
+      expect(await client().pttl(keyOf(subject))).toBeGreaterThan(0);
+    }
+  });
+
+  it('take one trip for all calls of a turn, and for all policies of a call', async () => {
+    const [policies, subject] = [[otp, { name: 'daily', limit: 10, window: '1d' }] as const, someone()];
+    const trips = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await client().info('commandstats'))?.[1] ?? 0);
+    await here.consume(policies, subject);
+    const before = await trips();
+    await Promise.all(Array.from({ length: 50 }, (_, i) => here.consume(policies, `${subject} ${i}`)));
+    expect((await trips()) - before).toBe(1);
+  });
+
+  it('ask no second time for a subject that is known to be refused', async () => {
+    const subject = someone();
+    for (let i = 0; i < 4; i++) await here.consume(otp, subject);
+    const { retryAfterMs } = await here.consume(otp, subject);
+    const trips = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await client().info('commandstats'))?.[1] ?? 0);
+    const before = await trips();
+    for (let i = 0; i < 100; i++) {
+      const refused = await here.consume(otp, subject);
+      expect(refused).toMatchObject({ allowed: false, remaining: 0, violated: ['otp'], degraded: false });
+      expect(refused.retryAfterMs).toBeLessThanOrEqual(retryAfterMs);
+    }
+    expect(await trips()).toBe(before);
+    await here.reset(otp, subject);
+    expect(await here.consume(otp, subject)).toMatchObject({ allowed: true });
+  });
+
+  it('admit again what was refused from memory, when its time has come', async () => {
+    const [policy, subject] = [{ name: 'short', limit: 1, window: '240ms' } as const, someone()];
+    await here.consume(policy, subject);
+    await here.consume(policy, subject);
+    const { retryAfterMs } = await here.consume(policy, subject);
+    await sleep(retryAfterMs + 2);
+    expect(await here.consume(policy, subject)).toMatchObject({ allowed: true });
+  });
+
   it('block nobody for long when the clock of the server is set back', async () => {
     const policy = { name: 'otp', limit: 3, window: '600ms' } as const;
-    const key = 'app:v1@limit:otp:600:alice';
+    const subject = someone();
     const inAnHour = (index: number) => Math.floor(((Date.now() + 3_600_000) * 1_000) / bucketWidthUs(600)) + index;
-    const kept = new Float64Array([inAnHour(-1), 1, inAnHour(0), 2]);
-    await client().set(key, Buffer.from(kept.buffer), 'PX', 3_600_000);
-    const refused = await here.consume(policy, 'alice');
+    const kept = new Float64Array([1_000, inAnHour(0), 3, 2, inAnHour(-1), 1]);
+    await client().set(keyOf(subject, 'otp:600'), Buffer.from(kept.buffer), 'PX', 3_600_000);
+    const refused = await here.consume(policy, subject);
     expect(refused).toMatchObject({ allowed: false, remaining: 0 });
     expect(refused.retryAfterMs).toBeLessThanOrEqual(1_200);
-    for (let i = 0; i < 3; i++) expect((await there.check(policy, 'alice')).allowed).toBe(false);
+    for (let i = 0; i < 3; i++) expect((await there.check(policy, subject)).allowed).toBe(false);
     await sleep(refused.retryAfterMs + 2);
-    expect(await here.consume(policy, 'alice')).toMatchObject({ allowed: true });
+    expect(await here.consume(policy, subject)).toMatchObject({ allowed: true });
   });
 
   it('survive a server that forgets its scripts', async () => {
@@ -165,64 +181,82 @@ describe('rate limits on a server', () => {
   });
 
   it('give the same answers as in memory, at the same times', async () => {
-    const timed = defineScript({
-      name: 'test.slidingWindow',
-      arity: 6,
-      body: SLIDING_WINDOW.replace(`redis.call('TIME')`, '{ arg[5], arg[6] }'),
-      reply: (raw) => raw as unknown as [number, number, number, number],
-    });
+    const timed = scriptOf(RATE_LIMIT.replace(`redis.call('TIME')`, '{ table.remove(ARGV), table.remove(ARGV) }'));
     // Windows are long, because keys expire in the server's time and not in ours.
     const windowMs = 30_000;
+    const act = fc.constantFrom('spend', 'spend', 'spend', 'look', 'refund');
     const someCalls = (longestStepMs: number) =>
       fc.array(
         fc.record({
           afterUs: fc.oneof(fc.integer({ min: 0, max: 20 }), fc.integer({ min: 0, max: longestStepMs * 1_000 })),
           cost: fc.integer({ min: 1, max: 10 }),
-          spend: fc.boolean(),
+          act,
         }),
         { maxLength: 20, size: 'max' },
       );
     const history = fc.record({
+      algorithm: fc.constantFrom('sliding', 'fixed', 'gcra'),
       limit: fc.integer({ min: 10, max: 20 }),
+      isStrict: fc.boolean(),
       // Short of a window: what was forgotten before a clock is set back may be remembered by one of the two.
       before: someCalls(windowMs / 20),
+      // The others may give something back meanwhile, even then.
       setBackUs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2 * windowMs * 1_000 })),
       after: someCalls(windowMs),
-    });
+    } as const);
     let run = 0;
     await fc.assert(
-      fc.asyncProperty(history, async ({ limit, before, setBackUs, after }) => {
-        const setBack = { afterUs: -setBackUs, cost: 1, spend: true };
+      fc.asyncProperty(history, async ({ algorithm, limit, isStrict, before, setBackUs, after }) => {
+        const escalation = { after: 2, withinMs: windowMs, blockMs: windowMs / 6, maxMs: windowMs / 2 };
+        const quota = quotaOf({
+          name: 'api',
+          algorithm,
+          limit,
+          windowMs,
+          escalation: isStrict ? escalation : undefined,
+        });
         const key = `history ${++run}`;
-        const memory = new SlidingWindow(windowMs);
         let nowUs = Date.now() * 1_000;
-        for (const { afterUs, cost, spend } of [...before, setBack, ...after]) {
+        const memory = new MemoryRateLimitStore({ now: () => nowUs / 1_000 });
+        const setBack = { afterUs: algorithm === 'sliding' ? -setBackUs : 0, cost: 1, act: 'spend' } as const;
+        for (const { afterUs, cost, act } of [...before, setBack, ...after]) {
           nowUs += afterUs;
-          const time = [Math.floor(nowUs / 1_000_000), nowUs % 1_000_000];
-          const args = [limit, spend ? cost : 1, bucketWidthUs(windowMs), spend ? 1 : 0, ...time];
-          const [allowed, used, resetMs, retryAfterMs] = await connections[0]!.run(timed, key, ...args);
-          const expected = spend ? memory.consume(nowUs, limit, cost) : memory.check(nowUs, limit);
-          expect({ allowed: allowed === 1, remaining: limit - used, resetMs, retryAfterMs }).toEqual(expected);
+          const charge = { quotas: [quota], costs: [cost], consumesOnReject: false };
+          const args = { spend: spendCharge(charge), look: lookCharge(charge), refund: refundCharge([quota], cost) }[
+            act
+          ];
+          const time = [nowUs % 1_000_000, Math.floor(nowUs / 1_000_000)];
+          await evaluate(client(), timed, [key], [1, ...args, 1, ...time]);
+          if (act === 'refund') memory.refund(quota, key, cost);
+          else memory[act](charge, [key]);
+          const looked = await evaluate(client(), timed, [key], [1, ...lookCharge(charge), 1, ...time]);
+          expect(stateIn(looked as number[])).toEqual(memory.look(charge, [key])[0]);
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 150 },
     );
   });
 });
 
+const stateIn = ([used = 0, resetMs = 0, retryAfterMs = 0, block = 0]: readonly number[]): QuotaState => ({
+  used,
+  resetMs,
+  retryAfterMs,
+  block: (['none', 'blocked', 'imposed'] as const)[block]!,
+});
+
 describe('rate limits on a server that goes away', () => {
+  const connections = new Connections();
   let servers: TestServers;
-  let connection: RedisConnection;
   let limits: RateLimitService;
 
   beforeEach(async () => {
     servers = await startStandalone();
-    connection = await connect(servers, 'standalone', REDIS_TIMEOUTS.commandTimeoutMs);
-    limits = new RateLimitService(new RedisRateLimitStore(connection), keys);
+    limits = new RateLimitService(limitsOn(await connections.open(servers.port)));
   });
   afterEach(async () => {
     servers.resume();
-    await connection.close();
+    await connections.close();
     await servers.stop();
   });
 

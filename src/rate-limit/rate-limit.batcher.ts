@@ -1,0 +1,140 @@
+import { groupBy } from '../common/group-by.ts';
+import type { RedisDoor } from '../redis/availability.types.ts';
+import type { RedisClient } from '../redis/redis.client.ts';
+import { replyCodeOf } from '../redis/redis.outcome.ts';
+import { evaluate, scriptOf } from '../redis/redis.script.ts';
+import { RATE_LIMIT } from './rate-limit.lua.ts';
+import type { QuotaState } from './rate-limit-store.interface.ts';
+
+const SCRIPT = scriptOf(RATE_LIMIT);
+const MAX_KEYS = 128;
+const FIGURES_PER_KEY = 4;
+const BLOCKS = ['none', 'blocked', 'imposed'] as const;
+
+/** What the script does for one request, as it takes it; requests that pass the same array share it in a batch. */
+export type ScriptCharge = readonly (string | number)[];
+
+export interface ScriptRequest {
+  readonly charge: ScriptCharge;
+  readonly keys: readonly string[];
+  /** The slot of the keys; undefined when they are of several. */
+  readonly slot: string | undefined;
+}
+
+interface Waiting extends ScriptRequest {
+  readonly resolve: (states: QuotaState[] | undefined) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Sends the requests of one event-loop turn as one script call, in a cluster as one per slot.
+ *
+ * While nothing is in flight a batch leaves at the end of the current callback, so a lone caller waits for nobody;
+ * otherwise it leaves at the end of the turn, when all callers woken by the same reply have asked again.
+ */
+export class RateLimitBatcher {
+  #waiting: Waiting[] = [];
+  #inFlight = 0;
+  #isScheduled = false;
+  /** Until the server refuses a call because of its keys. */
+  #takesSeveralSlots = true;
+
+  constructor(private readonly door: RedisDoor) {}
+
+  /** Whether one call may hold keys of different slots. */
+  get takesSeveralSlots(): boolean {
+    return this.#takesSeveralSlots && this.door.isOneNode;
+  }
+
+  /** Undefined: nothing was done, because the server turned out not to take keys of several slots. Ask again. */
+  ask(request: ScriptRequest): Promise<QuotaState[] | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ ...request, resolve, reject });
+      if (this.#waiting.length >= MAX_KEYS) this.#flush();
+      else if (!this.#isScheduled) this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    this.#isScheduled = true;
+    const flush = () => {
+      this.#isScheduled = false;
+      this.#flush();
+    };
+    if (this.#inFlight === 0) process.nextTick(flush);
+    else setImmediate(flush);
+  }
+
+  #flush(): void {
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    this.#waiting = [];
+    if (this.takesSeveralSlots) this.#send(waiting);
+    else for (const group of groupBy(waiting, ({ slot }) => slot).values()) this.#send(group);
+  }
+
+  #send(requests: readonly Waiting[]): void {
+    const { keys, args } = callOf(requests);
+    this.#inFlight += 1;
+    this.door
+      .execute('rateLimit.decide', (client) => this.#call(client, keys, args), keys[0])
+      .then(
+        (figures) => {
+          this.#inFlight -= 1;
+          let at = 0;
+          for (const { keys, resolve } of requests) {
+            resolve(figures && statesIn(figures, at, keys.length));
+            at += keys.length * FIGURES_PER_KEY;
+          }
+        },
+        (error: unknown) => {
+          this.#inFlight -= 1;
+          for (const { reject } of requests) reject(error);
+        },
+      );
+  }
+
+  async #call(
+    client: RedisClient,
+    keys: readonly string[],
+    args: ScriptCharge,
+  ): Promise<readonly number[] | undefined> {
+    try {
+      return (await evaluate(client, SCRIPT, keys, args)) as readonly number[];
+    } catch (error) {
+      if (keys.length === 1 || replyCodeOf(error) !== 'CROSSSLOT') throw error;
+      this.#takesSeveralSlots = false;
+      return undefined;
+    }
+  }
+}
+
+/** All keys, and the arguments: each different charge once, then which of them each request is for. */
+function callOf(requests: readonly ScriptRequest[]): { keys: string[]; args: (string | number)[] } {
+  const numbers = new Map<ScriptCharge, number>();
+  const keys: string[] = [];
+  const args: (string | number)[] = [0];
+  const chosen: number[] = [];
+  for (const { charge, keys: own } of requests) {
+    let number = numbers.get(charge);
+    if (number === undefined) {
+      number = numbers.size + 1;
+      numbers.set(charge, number);
+      args.push(...charge);
+    }
+    keys.push(...own);
+    chosen.push(number);
+  }
+  args[0] = numbers.size;
+  args.push(...chosen);
+  return { keys, args };
+}
+
+function statesIn(figures: readonly number[], from: number, count: number): QuotaState[] {
+  const states: QuotaState[] = [];
+  for (let at = from; at < from + count * FIGURES_PER_KEY; at += FIGURES_PER_KEY) {
+    const [used = 0, resetMs = 0, retryAfterMs = 0, block = 0] = figures.slice(at, at + FIGURES_PER_KEY);
+    states.push({ used, resetMs, retryAfterMs, block: BLOCKS[block] ?? 'none' });
+  }
+  return states;
+}

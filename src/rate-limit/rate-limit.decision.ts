@@ -1,0 +1,63 @@
+import { nth } from '../common/nth.ts';
+import type { Quota, QuotaState } from './rate-limit-store.interface.ts';
+import type { ResolvedPolicy } from './rate-limit.policy.ts';
+
+/** What the policies say about one call of one subject. */
+export interface RateLimitDecision {
+  readonly allowed: boolean;
+  readonly limit: number;
+  /** Units that may still be spent now. */
+  readonly remaining: number;
+  /** Until the whole quota is there again if nobody calls meanwhile. */
+  readonly resetMs: number;
+  /** Until the same call would be admitted if nobody calls meanwhile; 0 when it was. */
+  readonly retryAfterMs: number;
+  /** Name of the policy that the figures belong to: of several, the one with the least share left. */
+  readonly policy: string;
+  /** Names of the policies that refused. */
+  readonly violated: string[];
+  /** Decided without the server. */
+  readonly degraded: boolean;
+}
+
+/** Where a call stands with one of its policies. */
+export interface PolicyStanding {
+  readonly policy: ResolvedPolicy;
+  readonly quota: Quota;
+  readonly subject: string;
+  readonly state: QuotaState;
+}
+
+/** The decision about a call, and what it is made of. */
+export interface Judgement {
+  readonly decision: RateLimitDecision;
+  /** In the order of the policies. */
+  readonly standings: readonly PolicyStanding[];
+}
+
+export const remainingOf = ({ quota, state }: PolicyStanding): number =>
+  state.block === 'none' ? Math.max(0, quota.capacity - state.used) : 0;
+
+/** Whether this policy is a reason to refuse the call. */
+export const isViolated = ({ quota, state }: PolicyStanding): boolean => state.retryAfterMs > 0 && !quota.isShadow;
+
+export function decisionOf(standings: readonly PolicyStanding[], degraded: boolean): RateLimitDecision {
+  const violated = standings.length === 1 && !isViolated(nth(standings, 0)) ? [] : standings.filter(isViolated);
+  const tightest = violated.length > 0 ? violated.reduce(tighter) : standings.reduce(tighter);
+  return {
+    allowed: violated.length === 0,
+    limit: tightest.quota.capacity,
+    remaining: remainingOf(tightest),
+    resetMs: tightest.state.resetMs,
+    retryAfterMs: violated.reduce((longest, { state }) => Math.max(longest, state.retryAfterMs), 0),
+    policy: tightest.policy.name,
+    violated: violated.map(({ policy }) => policy.name),
+    degraded,
+  };
+}
+
+/** Policies in shadow count only where there is no other. */
+function tighter(one: PolicyStanding, other: PolicyStanding): PolicyStanding {
+  if (one.quota.isShadow !== other.quota.isShadow) return one.quota.isShadow ? other : one;
+  return remainingOf(other) / other.quota.capacity < remainingOf(one) / one.quota.capacity ? other : one;
+}

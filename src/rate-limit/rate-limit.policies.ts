@@ -1,0 +1,67 @@
+import { InvalidOptionsError } from '../common/errors.ts';
+import { nearest } from '../common/nearest.ts';
+import { received } from '../common/read-options.ts';
+import { PolicySet } from './policy-set.ts';
+import type { ResolvedRateLimitModuleOptions } from './rate-limit.options.ts';
+import { type RateLimitPolicy, type ResolvedPolicy, resolvePolicy } from './rate-limit.policy.ts';
+
+/** A name from the module's options, a policy, or several. */
+export type PolicyInput = string | RateLimitPolicy | readonly RateLimitPolicy[];
+
+/** Sets made for a limit and a window only; beyond that many they are made anew. */
+const MAX_PLAIN_SETS = 1_000;
+
+/** Finds and reads policies, each once. */
+export class RateLimitPolicies {
+  readonly #named: ReadonlyMap<string, PolicySet>;
+  readonly #resolved = new WeakMap<object, PolicySet>();
+  readonly #plain = new Map<string, PolicySet>();
+
+  constructor(
+    private readonly options: Pick<ResolvedRateLimitModuleOptions, 'policies' | 'onOutage' | 'consumeOnReject'>,
+  ) {
+    this.#named = new Map([...options.policies].map(([name, policies]) => [name, this.setOf(policies)]));
+  }
+
+  /** @throws InvalidOptionsError for a name that the options do not have, and for a wrong policy */
+  resolve(input: PolicyInput): PolicySet {
+    if (typeof input === 'string') return this.#named.get(input) ?? this.#unknown(input);
+    const isObject = typeof input === 'object' && (input as unknown) !== null;
+    const known = isObject ? this.#resolved.get(input) : undefined;
+    if (known !== undefined) return known;
+    const set = this.setOf(this.#read(input));
+    this.#resolved.set(input, set);
+    return set;
+  }
+
+  has(name: string): boolean {
+    return this.#named.has(name);
+  }
+
+  /** A limit of its own for each window, all under one name. */
+  plain(name: string, limit: number, windowMs: number): PolicySet {
+    const key = `${limit}:${windowMs}`;
+    const known = this.#plain.get(key);
+    if (known !== undefined) return known;
+    const set = this.resolve({ name, limit, window: `${windowMs}ms` });
+    if (this.#plain.size >= MAX_PLAIN_SETS) this.#plain.clear();
+    this.#plain.set(key, set);
+    return set;
+  }
+
+  setOf(policies: readonly ResolvedPolicy[]): PolicySet {
+    return new PolicySet(policies, this.options.consumeOnReject);
+  }
+
+  #read(input: RateLimitPolicy | readonly RateLimitPolicy[]): ResolvedPolicy[] {
+    const list = Array.isArray(input) ? (input as readonly RateLimitPolicy[]) : [input as RateLimitPolicy];
+    if (list.length === 0) throw new InvalidOptionsError('Wrong rate limit policy', ['give at least one policy']);
+    return list.map((policy) => resolvePolicy(policy, { onOutage: this.options.onOutage }));
+  }
+
+  #unknown(name: string): never {
+    const meant = nearest(name, [...this.#named.keys()]);
+    const hint = meant === undefined ? '' : `; did you mean '${meant}'?`;
+    throw new InvalidOptionsError('Wrong rate limit policy', [`rateLimit.policies has no ${received(name)}${hint}`]);
+  }
+}

@@ -1,0 +1,43 @@
+import type { Algorithm, Charge, Quota, Restoration } from './rate-limit-store.interface.ts';
+import type { ScriptCharge } from './rate-limit.batcher.ts';
+
+const ALGORITHMS: Readonly<Record<Algorithm, number>> = { sliding: 1, fixed: 2, gcra: 3 };
+const ACTS = { look: 0, spend: 1, spendAnyway: 2, refund: 3, block: 4, restore: 5 } as const;
+
+/** The charges of a policy are usually the same object: its arguments are then, too. */
+const spending = new WeakMap<Charge, ScriptCharge>();
+
+export function spendCharge(charge: Charge): ScriptCharge {
+  const known = spending.get(charge);
+  if (known !== undefined) return known;
+  const act = charge.consumesOnReject ? ACTS.spendAnyway : ACTS.spend;
+  const args = chargeOf(act, [], charge.quotas, charge.costs);
+  spending.set(charge, args);
+  return args;
+}
+
+export const lookCharge = ({ quotas, costs }: Charge): ScriptCharge => chargeOf(ACTS.look, [], quotas, costs);
+
+export const refundCharge = (quotas: readonly Quota[], units: number): ScriptCharge =>
+  chargeOf(ACTS.refund, [units], quotas);
+
+export const blockCharge = (quota: Quota, ms: number): ScriptCharge => chargeOf(ACTS.block, [ms * 1_000], [quota]);
+
+export const restoreCharge = ({ quota, known, knownAgoMs, added }: Restoration): ScriptCharge =>
+  chargeOf(ACTS.restore, [known, Math.round(knownAgoMs * 1_000), added], [quota]);
+
+const chargeOf = (
+  act: number,
+  amounts: readonly number[],
+  quotas: readonly Quota[],
+  costs: readonly number[] = [],
+): ScriptCharge => [act, ...amounts, quotas.length, ...quotas.flatMap((quota, at) => argumentsOf(quota, costs[at]))];
+
+/** A quota in shadow has the complement of its `after`, which is negative. */
+function argumentsOf({ algorithm, capacity, stepUs, isShadow, escalation }: Quota, cost?: number): number[] {
+  const after = escalation?.after ?? 0;
+  const args = [ALGORITHMS[algorithm], capacity, stepUs, isShadow ? ~after : after];
+  if (cost !== undefined) args.push(cost);
+  if (escalation === undefined) return args;
+  return [...args, ...[escalation.withinMs, escalation.blockMs, escalation.maxMs].map((ms) => ms * 1_000)];
+}
