@@ -68,7 +68,7 @@ export class CacheEngine {
     const keeper = new CacheKeeper(tags, metrics, { maxBytes, compressAboveBytes }, now);
     const local = new CacheLocal(new MemoryTier(tier, tags, new TurnClock(clock), now, onEvict), tags, keys);
     const leases = new CacheLeases(store, waiters);
-    const reader = new CacheReader(store, tags, metrics, journal, maxLatencyMs);
+    const reader = new CacheReader(store, tags, local, metrics, journal, maxLatencyMs);
     const recovery = new CacheRecovery({ store, recoveryStore, tags, journal, notices });
     this.store = store;
     this.local = local;

@@ -1,3 +1,5 @@
+import { isText } from '../common/codec.ts';
+
 /**
  * How an entry looks on the server: one string, a fixed-width ASCII header and the payload, so that scripts read the
  * header with GETRANGE and anybody's DEL takes the lease away together with the value. Byte positions:
@@ -14,6 +16,7 @@ const MAGIC_0 = '~'.charCodeAt(0);
 const MAGIC_1 = '1'.charCodeAt(0);
 const VALUE = 'V'.charCodeAt(0);
 const LEASE = 'L'.charCodeAt(0);
+const ZERO = '0'.charCodeAt(0);
 const MAX_COST_MS = 999_999;
 
 /** Longest text of all stamps of one entry, in bytes: what five digits can say. */
@@ -66,33 +69,48 @@ export function decodeEntry(raw: Buffer): Found {
   if (raw[0] !== MAGIC_0 || raw[1] !== MAGIC_1) return { kind: 'foreign', text: raw };
   if (raw[2] === LEASE) return ABSENT;
   if (raw[2] !== VALUE || raw.length < HEADER_BYTES) return CORRUPT;
-  const header = raw.toString('latin1', 0, HEADER_BYTES);
-  const payloadAt = HEADER_BYTES + Number(header.slice(98));
-  const stamps = parseStamps(raw.toString('utf8', HEADER_BYTES, payloadAt));
-  const freshUntilMs = Number(header.slice(49, 62));
-  const keptUntilMs = Number(header.slice(62, 75));
-  if (stamps === undefined || !(payloadAt <= raw.length) || !(freshUntilMs <= keptUntilMs)) return CORRUPT;
+  const payloadAt = HEADER_BYTES + numberAt(raw, 98, HEADER_BYTES);
+  const freshUntilMs = numberAt(raw, 49, 62);
+  const keptUntilMs = numberAt(raw, 62, 75);
+  if (!(payloadAt <= raw.length) || !(freshUntilMs <= keptUntilMs)) return CORRUPT;
+  // One text for all that is read of the header: each conversion costs more than the rest of this function.
+  const header = raw.toString('latin1', 75, payloadAt);
+  const stamps = parseStamps(raw, header.slice(HEADER_BYTES - 75), payloadAt);
+  if (stamps === undefined) return CORRUPT;
+  const codec = header.charAt(22);
   const entry: CacheEntry = {
-    version: header.slice(75, 91),
+    version: header.slice(0, 16),
     freshUntilMs,
     keptUntilMs,
-    costMs: Number(header.slice(91, 97)),
-    codec: header.charAt(97),
+    costMs: numberAt(raw, 91, 97),
+    codec,
     stamps,
-    payload: raw.subarray(payloadAt),
+    payload: isText(codec) ? raw.toString('utf8', payloadAt) : raw.subarray(payloadAt),
   };
   return { kind: 'entry', entry };
 }
 
-/** Most entries of a process carry the same stamps (no tags, one epoch): the last text parsed is kept. */
-let last: { readonly text: string; readonly stamps: Stamps } = { text: '[]', stamps: [] };
+/** Digits as a number; NaN where there is anything else. */
+function numberAt(raw: Buffer, from: number, to: number): number {
+  let value = 0;
+  for (let at = from; at < to; at++) {
+    const digit = (raw[at] ?? 0) - ZERO;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    value = value * 10 + digit;
+  }
+  return value;
+}
 
-function parseStamps(text: string): Stamps | undefined {
-  if (text === last.text) return last.stamps;
+/** Most entries of a process carry the same stamps (no tags, one epoch): the last text parsed is kept. */
+let last: { readonly latin1: string; readonly stamps: Stamps } = { latin1: '[]', stamps: [] };
+
+/** @param latin1 the bytes of the stamps, one per character, to compare them by */
+function parseStamps(raw: Buffer, latin1: string, end: number): Stamps | undefined {
+  if (latin1 === last.latin1) return last.stamps;
   try {
-    const stamps: unknown = JSON.parse(text);
+    const stamps: unknown = JSON.parse(raw.toString('utf8', HEADER_BYTES, end));
     if (!Array.isArray(stamps)) return undefined;
-    last = { text, stamps: stamps as Stamps };
+    last = { latin1, stamps: stamps as Stamps };
     return last.stamps;
   } catch {
     return undefined;

@@ -121,6 +121,11 @@ export class CacheLocal {
     return this.tags.isTrusted;
   }
 
+  /** Whether this process has seen these versions, and would have heard if they had changed. */
+  knows(names: readonly string[]): boolean {
+    return this.tier.isSure && this.isTrusted && this.tags.haveSeen(names);
+  }
+
   /** They are heard of again, after some may have been missed: nothing from before is served, not even as stale. */
   trust(): void {
     if (this.tier.isAlone) return;

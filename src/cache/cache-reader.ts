@@ -1,6 +1,7 @@
 import { decode, parseForeign } from '../common/codec.ts';
 import type { CacheEntry, Found } from './cache-entry.ts';
 import type { CacheJournal } from './cache-journal.ts';
+import type { CacheLocal } from './cache-local.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
 import type { CacheStore } from './cache-store.interface.ts';
 import { stampNames, type CacheTags, type Freshness, type Versions } from './cache-tags.ts';
@@ -34,17 +35,32 @@ export class CacheReader {
   constructor(
     private readonly store: CacheStore,
     private readonly tags: CacheTags,
+    private readonly local: CacheLocal,
     private readonly metrics: CacheMetrics,
     private readonly journal: CacheJournal,
     private readonly maxLatencyMs: number,
   ) {}
 
-  /** One trip when `names` covers the tags that the entry carries, two otherwise. */
+  /** One trip, without the versions that are known here; another one when the entry carries others. */
   async look<T>(key: string, names: readonly string[]): Promise<Look<T>> {
     const startedAt = performance.now();
-    const [found, versions] = await Promise.all([this.store.read(key), this.tags.current(names)]);
+    const isKnown = this.local.knows(names);
+    const [found, versions] = isKnown
+      ? [await this.store.read(key), undefined]
+      : await Promise.all([this.store.read(key), this.tags.current(names)]);
     if (performance.now() - startedAt > this.maxLatencyMs) this.metrics.slow++;
-    return this.examine(found, versions);
+    if (versions !== undefined) return this.examine(found, versions);
+    return this.recognised(found, names) ?? this.examine(found, await this.tags.current(names));
+  }
+
+  /** Judges by the versions that this process is still sure of; undefined when it is not, or they say no. */
+  private recognised<T>(found: Found, names: readonly string[]): Look<T> | undefined {
+    const { local, tags } = this;
+    if (!local.knows(names)) return undefined;
+    if (found.kind === 'absent') return { seen: { kind: 'missing' }, versions: tags.lastSeen(names) };
+    if (found.kind !== 'entry' || !tags.areLastSeen(found.entry.stamps)) return undefined;
+    const seen = this.decoded<T>(found.entry, tags.ageOf(found.entry));
+    return { seen, versions: seen.kind === 'fresh' ? NO_VERSIONS : tags.lastSeen(names) };
   }
 
   /** Judges what was found by the versions that are known, and asks for those that are not. */

@@ -75,16 +75,26 @@ export class CacheTags {
     return extended(known, asked, versions);
   }
 
-  /** The versions as this process last saw them, if all are known to outlive an entry. They may be out of date. */
-  lastSeen(names: readonly string[], keepMs: number): Versions | undefined {
-    const untilMs = this.store.now() + keepMs;
+  /** Whether this process has seen all of them. */
+  haveSeen(names: readonly string[]): boolean {
+    for (const name of names) if (!this.remembered.has(name)) return false;
+    return true;
+  }
+
+  /** The versions as this process last saw them. They may be out of date. */
+  lastSeen(names: readonly string[]): Versions {
     const versions = new Map<string, string>();
     for (const name of names) {
       const known = this.remembered.get(name);
-      if (known === undefined || known.untilMs < untilMs) return undefined;
-      versions.set(name, known.version);
+      if (known !== undefined) versions.set(name, known.version);
     }
     return versions;
+  }
+
+  /** The same, if all of them are known to outlive an entry. */
+  lastingOf(names: readonly string[], keepMs: number): Versions | undefined {
+    const untilMs = this.store.now() + keepMs;
+    return names.every((name) => this.outlives(name, untilMs)) ? this.lastSeen(names) : undefined;
   }
 
   /** Whether these are the current versions, as far as this process can be sure of it. */
@@ -94,7 +104,8 @@ export class CacheTags {
 
   /** Whether these are the versions that this process last saw, however long ago. */
   areLastSeen(stamps: Stamps): boolean {
-    return stamps.every(([name, version]) => this.remembered.get(name)?.version === version);
+    for (const [name, version] of stamps) if (this.remembered.get(name)?.version !== version) return false;
+    return true;
   }
 
   /** These were invalidated, here or elsewhere. */
@@ -138,8 +149,7 @@ export class CacheTags {
 
   /** What `entry` is worth, given the versions of everything it carries. */
   judge(entry: CacheEntry, versions: Versions): Freshness {
-    const now = this.store.now();
-    let freshness: Freshness = now < entry.freshUntilMs ? 'fresh' : now < entry.keptUntilMs ? 'stale' : 'gone';
+    let freshness = this.ageOf(entry);
     for (const [name, version] of entry.stamps) {
       const current = versions.get(name);
       if (current === version) continue;
@@ -147,6 +157,12 @@ export class CacheTags {
       if (freshness === 'fresh') freshness = 'stale';
     }
     return freshness;
+  }
+
+  /** What `entry` is worth by its age alone. */
+  ageOf({ freshUntilMs, keptUntilMs }: CacheEntry): Freshness {
+    const now = this.store.now();
+    return now < freshUntilMs ? 'fresh' : now < keptUntilMs ? 'stale' : 'gone';
   }
 
   private outlives(name: string, untilMs: number): boolean {

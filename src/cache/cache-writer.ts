@@ -168,7 +168,7 @@ export class CacheWriter {
     write: (versions: Versions) => Promise<void>,
   ): Promise<void> {
     const { tags } = this.parts;
-    const guess = tags.lastSeen(names, keepMs);
+    const guess = tags.lastingOf(names, keepMs);
     if (guess !== undefined) {
       const [current] = await Promise.all([tags.current(names), write(guess)]);
       if (names.every((name) => current.get(name) === guess.get(name))) return;

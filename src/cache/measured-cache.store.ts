@@ -66,18 +66,21 @@ export class MeasuredCacheStore implements CacheStore {
     return this.measured('expire', this.store.expire(key, ttlMs, notice));
   }
 
-  private async measured<R>(operation: string, answer: Promise<R>): Promise<R> {
+  private measured<R>(operation: string, answer: Promise<R>): Promise<R> {
     const startedAt = performance.now();
     const counts = this.telemetry.operations.of(operation);
-    try {
-      return await answer;
-    } catch (error) {
-      if (isStoreUnavailableError(error)) counts.unavailable++;
-      else if (isOutcomeUnknownError(error)) counts.unknown++;
-      else counts.refused++;
-      throw error;
-    } finally {
-      counts.durations.record(performance.now() - startedAt);
-    }
+    return answer.then(
+      (result) => {
+        counts.durations.record(performance.now() - startedAt);
+        return result;
+      },
+      (error: unknown) => {
+        counts.durations.record(performance.now() - startedAt);
+        if (isStoreUnavailableError(error)) counts.unavailable++;
+        else if (isOutcomeUnknownError(error)) counts.unknown++;
+        else counts.refused++;
+        throw error;
+      },
+    );
   }
 }

@@ -59,6 +59,11 @@ export class MemoryTier {
     return this.held.bytes;
   }
 
+  /** Whether every invalidation up to now has been heard of, as far as time tells. */
+  get isSure(): boolean {
+    return !this.isAlone && this.trustedUntilMs > this.clock.now();
+  }
+
   /** A fresh value, or undefined: a private copy, or with `isFrozen` one that all readers share. */
   read(key: string, isFrozen: boolean): unknown {
     const held = this.held.get(key);

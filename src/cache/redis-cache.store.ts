@@ -24,15 +24,8 @@ export class RedisCacheStore implements CacheStore {
     return this.connection.now();
   }
 
-  async read(key: string): Promise<Found> {
-    try {
-      const raw = await this.connection.get(key);
-      return raw === null ? ABSENT : decodeEntry(raw);
-    } catch (error) {
-      // Read among others a key of another type is null, read alone it is an error: here it is the same.
-      if (isWrongTypeError(error)) return ABSENT;
-      throw error;
-    }
+  read(key: string): Promise<Found> {
+    return this.connection.get(key).then(foundIn, foundBy);
   }
 
   async versions(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
@@ -126,4 +119,12 @@ export class RedisCacheStore implements CacheStore {
     if (notice === '') return;
     await this.connection.execute('cache.notice', (client) => client.publish(this.channels.notice, notice));
   }
+}
+
+const foundIn = (raw: Buffer | null): Found => (raw === null ? ABSENT : decodeEntry(raw));
+
+/** Read among others a key of another type is null, read alone it is an error: here it is the same. */
+function foundBy(error: unknown): Found {
+  if (isWrongTypeError(error)) return ABSENT;
+  throw error;
 }

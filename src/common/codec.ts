@@ -45,6 +45,9 @@ const DEFAULT_MAX_BYTES = 64 * 1024 ** 2;
 
 const TEXTUAL: ReadonlySet<string> = new Set([Codec.text, Codec.json, Codec.tagged]);
 
+/** Whether the payload is text as it is, not compressed. */
+export const isText = (codec: string): boolean => TEXTUAL.has(codec);
+
 /** A payload in the form that is cheapest to decode again and again. */
 export interface Unpacked {
   readonly codec: string;

@@ -7,8 +7,8 @@ const CONTEXT_IDLE_MS = 1_000;
 export class Flight<T = unknown> {
   /** The flight whose factory called for this one. */
   parent: Flight | undefined;
-  /** Flights that this one cannot end without. */
-  readonly waitsFor = new Set<Flight>();
+  /** Flights that this one cannot end without; most never wait for any. */
+  waitsFor: Set<Flight> | undefined;
   promise!: Promise<T>;
   landed = false;
 
@@ -19,7 +19,7 @@ export class Flight<T = unknown> {
     if (this === other) return true;
     if (seen.has(this)) return false;
     seen.add(this);
-    for (const next of this.waitsFor) if (next.leadsTo(other, seen)) return true;
+    for (const next of this.waitsFor ?? []) if (next.leadsTo(other, seen)) return true;
     return false;
   }
 }
@@ -95,15 +95,8 @@ export class FlightContext {
    * Waits for a flight on behalf of `from`, by default the flight whose factory is calling.
    * @throws what `reentrant` makes, when that flight would then wait for itself
    */
-  async wait<T>(flight: Flight<T>, reentrant: () => Error, from: Flight | undefined = this.current()): Promise<T> {
-    if (from === undefined) return flight.promise;
-    if (flight.leadsTo(from)) throw reentrant();
-    from.waitsFor.add(flight);
-    try {
-      return await flight.promise;
-    } finally {
-      from.waitsFor.delete(flight);
-    }
+  wait<T>(flight: Flight<T>, reentrant: () => Error, from: Flight | undefined = this.current()): Promise<T> {
+    return from === undefined ? flight.promise : this.waitFrom(from, flight, reentrant);
   }
 
   /** Whether the caller is, directly or through others, the factory of this key. */
@@ -117,6 +110,17 @@ export class FlightContext {
     if (this.running === 0) return undefined;
     const flight = this.storage.getStore();
     return flight?.landed === true ? undefined : flight;
+  }
+
+  private async waitFrom<T>(from: Flight, flight: Flight<T>, reentrant: () => Error): Promise<T> {
+    if (flight.leadsTo(from)) throw reentrant();
+    const waitsFor = (from.waitsFor ??= new Set());
+    waitsFor.add(flight);
+    try {
+      return await flight.promise;
+    } finally {
+      waitsFor.delete(flight);
+    }
   }
 
   private leaveSoon(): void {
