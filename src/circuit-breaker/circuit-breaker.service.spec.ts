@@ -1,4 +1,9 @@
-import { ForbiddenException, NotFoundException, ServiceUnavailableException } from '@nestjs/common';
+import {
+  ForbiddenException,
+  InternalServerErrorException,
+  NotFoundException,
+  ServiceUnavailableException,
+} from '@nestjs/common';
 import { InvalidOptionsError } from '../common/errors.ts';
 import {
   CircuitFullError,
@@ -141,11 +146,14 @@ describe('a closed circuit', () => {
     warn.mockRestore();
   });
 
-  it('counts the errors of a server', async () => {
-    const handle = service.create(() => Promise.reject(new ServiceUnavailableException()), config());
-    for (let times = 0; times < 4; times += 1) await outcomeOf(handle.fire());
-    expect(handle.opened).toBe(true);
-  });
+  it.each([new InternalServerErrorException(), new ServiceUnavailableException()])(
+    'counts the errors of a server: %s',
+    async (error) => {
+      const handle = service.create(() => Promise.reject(error), config());
+      for (let times = 0; times < 4; times += 1) await outcomeOf(handle.fire());
+      expect(handle.opened).toBe(true);
+    },
+  );
 
   it('counts what an operation throws before it returns a promise', async () => {
     const handle = service.create((): Promise<string> => {
@@ -450,6 +458,14 @@ describe('execute', () => {
     const options = { errorFilter: () => true };
     for (let times = 0; times < 10; times += 1) await outcomeOf(service.execute('payments', fail, options));
     expect(service.get('payments')?.closed).toBe(true);
+  });
+
+  it('judges a call without a filter by that of the circuit', async () => {
+    service.create(succeed, config({ errorFilter: (error) => error === failure }));
+    await failTimes(10);
+    const withFallback = service.execute('payments', () => fail().then(String), { fallback: () => 'hidden' });
+    await expect(withFallback).rejects.toBe(failure);
+    expect(service.getStats()['payments']?.stats).toMatchObject({ failures: 0, successes: 11, fallbacks: 0 });
   });
 
   it('does not mix up callers', async () => {
