@@ -56,7 +56,7 @@ describe('MemoryKeyspace', () => {
       expect([keyspace.read('a'), keyspace.entries, keyspace.bytes]).toEqual([undefined, 0, 0]);
     });
 
-    it('makes a record absent for every operation', () => {
+    it('makes a record absent for every operation', async () => {
       const { clock, keyspace, put } = setUp();
       for (const key of ['a', 'b', 'c', 'd', 'e']) put(key, 1_000);
       clock.ms += 1_000;
@@ -66,7 +66,7 @@ describe('MemoryKeyspace', () => {
         undefined,
         false,
       ]);
-      expect([keyspace.readAs('d', 'set'), keyspace.deleteMatching(everyKey)]).toEqual([undefined, 0]);
+      expect([keyspace.readAs('d', 'set'), await keyspace.deleteMatching(everyKey)]).toEqual([undefined, 0]);
     });
 
     it('is told, moved and taken away', () => {
@@ -89,12 +89,28 @@ describe('MemoryKeyspace', () => {
     });
   });
 
-  it('lists and deletes by key', () => {
+  it('lists and deletes by key', async () => {
     const { keyspace, put } = setUp();
     for (const key of ['user:1', 'user:2', 'feed:1']) put(key);
     const isUser = (key: string) => key.startsWith('user:');
     expect([...keyspace.keys(isUser)]).toEqual(['user:1', 'user:2']);
-    expect([keyspace.deleteMatching(isUser), [...keyspace.keys(everyKey)]]).toEqual([2, ['feed:1']]);
+    expect([await keyspace.deleteMatching(isUser), [...keyspace.keys(everyKey)]]).toEqual([2, ['feed:1']]);
+  });
+
+  it('lets others have their turn while many keys are deleted, and ends although they write', async () => {
+    const { keyspace, put } = setUp({ maxEntries: 60_000, maxBytes: 1e9 });
+    for (let i = 0; i < 50_000; i++) put(`key:${i}`);
+    let [turns, isOver] = [0, false];
+    const flood = (): void => {
+      put(`key:later:${turns++}`);
+      if (!isOver) setImmediate(flood);
+    };
+    flood();
+    expect(await keyspace.deleteMatching((key) => key.startsWith('key:'))).toBeGreaterThanOrEqual(50_000);
+    isOver = true;
+    expect(turns).toBeGreaterThanOrEqual(49);
+    expect(keyspace.entries).toBeLessThanOrEqual(turns);
+    expect(keyspace.read('key:0')).toBeUndefined();
   });
 
   it('may be changed while its keys are read', () => {

@@ -131,10 +131,21 @@ export class MemoryKeyspace<E> {
     }
   }
 
-  /** Deletes the live records whose key matches and says how many there were. */
-  deleteMatching(match: (key: string) => boolean): number {
-    let deleted = 0;
-    for (const key of this.keys(match)) deleted += Number(this.map.delete(key));
+  /**
+   * Deletes the live records whose key matches and says how many there were. Others have their turn in between: what is
+   * written meanwhile may be deleted or not, as with a SCAN.
+   */
+  async deleteMatching(match: (key: string) => boolean): Promise<number> {
+    let [deleted, looked] = [0, 0];
+    const { size } = this.map;
+    for (const [key, stored] of this.map) {
+      // What came later is behind all that was there: a flood of writes does not keep this going.
+      if (++looked > size) break;
+      if (looked % SWEEP_SLICE === 0) await nextTurn();
+      if (!match(key)) continue;
+      const isLive = stored.expiresAtMs > this.clock.now();
+      deleted += Number(this.map.delete(key) && isLive);
+    }
     return deleted;
   }
 
@@ -184,6 +195,8 @@ export class MemoryKeyspace<E> {
     return undefined;
   }
 }
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const memoryIsFull = () => new StoreUnavailableError('memory.write', 'memory is full');
 
