@@ -1,10 +1,25 @@
-import { Global, Module, type DynamicModule, type NestModule } from '@nestjs/common';
+import { Global, Module, type DynamicModule, type NestModule, type Provider } from '@nestjs/common';
 import { ApplicationConfig } from '@nestjs/core';
-import { ConfigurableModuleClass, type ASYNC_OPTIONS_TYPE } from './cache.module-definition.ts';
+import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, type ASYNC_OPTIONS_TYPE } from './cache.module-definition.ts';
 import type { CacheModuleOptions } from './cache.module-options.ts';
 import { exported, providers } from './cache.providers.ts';
 import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
+import { hideSecrets } from './common/secrets.ts';
 import { placeFirst, RouteCacheInterceptor } from './http-cache/route-cache.interceptor.ts';
+
+/** Whoever injects the options, or logs the container, sees neither the URL nor a password. */
+const withoutSecretsShown = <O>(options: O): O =>
+  typeof options === 'object' && options !== null && !Array.isArray(options)
+    ? hideSecrets({ ...options }, 'redis', 'admin')
+    : options;
+
+/** The options of `forRootAsync` are there when their factory has run. */
+function hidingOptions(provider: Provider): Provider {
+  if (typeof provider === 'function' || provider.provide !== MODULE_OPTIONS_TOKEN) return provider;
+  if (!('useFactory' in provider)) return provider;
+  const { useFactory } = provider as { readonly useFactory: (...args: readonly unknown[]) => unknown };
+  return { ...provider, useFactory: async (...args: unknown[]) => withoutSecretsShown(await useFactory(...args)) };
+}
 
 /**
  * Imported once, in the root module: every other module injects `CacheService` and the other services as they are.
@@ -25,11 +40,12 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
 
   /** Without options the environment decides: the server it names, or memory. */
   static override forRoot(options: CacheModuleOptions = {}): DynamicModule {
-    return super.forRoot(options);
+    return super.forRoot(withoutSecretsShown(options));
   }
 
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
-    return super.forRootAsync(options);
+    const module = super.forRootAsync(options);
+    return { ...module, providers: module.providers?.map(hidingOptions) ?? [] };
   }
 
   /** Called before routes are registered. */

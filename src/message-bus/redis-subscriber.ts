@@ -29,7 +29,8 @@ export interface SubscriberEvents {
  * without waiting for the answers, and in a cluster does not tell that it has lost the node it listened to.
  */
 export class RedisSubscriber {
-  private client: Redis | undefined;
+  /** It holds the password: never shown. */
+  #client: Redis | undefined;
   private attempt = 0;
   private nextAttempt: NodeJS.Timeout | undefined;
   /** Settles with the current attempt, whether it succeeded or not. */
@@ -53,35 +54,35 @@ export class RedisSubscriber {
   async join(channel: string): Promise<void> {
     if (this.isClosed) throw new StoreUnavailableError('subscribe', 'the message bus is closed');
     this.open();
-    if (this.client?.status !== 'ready' && this.connection.isAvailable) await this.attempted;
+    if (this.#client?.status !== 'ready' && this.connection.isAvailable) await this.attempted;
     // Said here even if it was said for all channels already: only so does the caller learn of a refusal.
-    if (this.client?.status === 'ready') await this.subscribe(this.client, channel);
-    if (this.client?.status !== 'ready') this.hasGap = true;
+    if (this.#client?.status === 'ready') await this.subscribe(this.#client, channel);
+    if (this.#client?.status !== 'ready') this.hasGap = true;
   }
 
   async leave(channel: string): Promise<void> {
-    const { client } = this;
+    const client = this.#client;
     if (client?.status !== 'ready') return;
     await client.unsubscribe(channel).catch(() => client.disconnect());
   }
 
   /** Its end leads to the next attempt. */
   restart(): void {
-    this.client?.disconnect();
+    this.#client?.disconnect();
   }
 
   async close(): Promise<void> {
     this.isClosed = true;
     clearTimeout(this.nextAttempt);
-    if (this.client !== undefined) await closeClient(this.client, CLOSE_POLITELY_MS);
+    if (this.#client !== undefined) await closeClient(this.#client, CLOSE_POLITELY_MS);
   }
 
   /** Connects, and again whenever the connection ends. */
   open(): void {
-    if (this.client !== undefined || this.nextAttempt !== undefined || this.isClosed) return;
+    if (this.#client !== undefined || this.nextAttempt !== undefined || this.isClosed) return;
     try {
       const client = this.connection.openSubscriber(this.primary);
-      this.client = client;
+      this.#client = client;
       this.attempted = new Promise((resolve) => {
         client.once('ready', () => void this.subscribeAll(client).then(resolve)).once('end', resolve);
       });
@@ -99,7 +100,7 @@ export class RedisSubscriber {
   }
 
   private openLater(): void {
-    this.client = undefined;
+    this.#client = undefined;
     this.isInForce = false;
     this.hasGap = true;
     if (this.isClosed) return;

@@ -1,0 +1,107 @@
+import { inspect } from 'node:util';
+import { ModulesContainer } from '@nestjs/core';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { CacheModule, CacheService, type CacheModuleOptions } from '../../src/index.ts';
+import { FaultProxy } from '../support/proxy.ts';
+import { startStandalone, type TestServers } from '../support/servers.ts';
+
+const PASSWORD = 'hunter2-password';
+const VALUE = 'hunter2-value';
+/** Part of both. */
+const SECRET = 'hunter2';
+
+/** Everything that anybody could inject or hold, by name: what the module provides, exports and is made of. */
+function* holdersOf(module: TestingModule): Iterable<[name: string, holder: unknown]> {
+  for (const { metatype, providers } of module.get(ModulesContainer, { strict: false }).values()) {
+    for (const [token, { instance }] of providers) {
+      yield [`${metatype.name} › ${typeof token === 'function' ? token.name : String(token)}`, instance];
+    }
+  }
+}
+
+const leaksOf = (module: TestingModule): string[] =>
+  [...holdersOf(module)]
+    .filter(([, holder]) => inspect(holder, { depth: 10, maxArrayLength: null }).includes(SECRET))
+    .map(([name]) => name);
+
+async function open(options: CacheModuleOptions, way: 'forRoot' | 'forRootAsync'): Promise<TestingModule> {
+  const cache =
+    way === 'forRoot' ? CacheModule.forRoot(options) : CacheModule.forRootAsync({ useFactory: () => options });
+  const module = await Test.createTestingModule({ imports: [cache] }).compile();
+  await module.init();
+  return module;
+}
+
+describe('nothing that can be injected shows a password or a value', () => {
+  let server: TestServers;
+  let proxy: FaultProxy;
+
+  beforeAll(async () => {
+    server = await startStandalone(['--requirepass', PASSWORD]);
+    proxy = await FaultProxy.start(server.port);
+  });
+  afterAll(async () => {
+    await proxy.close();
+    await server.stop();
+  });
+
+  const use = async (module: TestingModule): Promise<CacheService> => {
+    const cache = module.get(CacheService);
+    await cache.set('text', VALUE);
+    await cache.set('object', { secret: VALUE });
+    await cache.getOrSet('loaded', 60, () => ({ secret: VALUE }));
+    await cache.getMany(['text', 'object', 'loaded']);
+    return cache;
+  };
+
+  const WAYS: readonly (readonly [string, () => CacheModuleOptions])[] = [
+    ['in memory mode', () => ({ redis: false })],
+    ['with a URL', () => ({ redis: { url: `redis://:${PASSWORD}@127.0.0.1:${proxy.port}` } })],
+    [
+      'with client tracking',
+      () => ({
+        redis: { url: `redis://:${PASSWORD}@127.0.0.1:${proxy.port}` },
+        cache: { coherence: 'tracking' as const },
+      }),
+    ],
+    ['with a password', () => ({ redis: { host: '127.0.0.1', port: proxy.port, password: PASSWORD } })],
+  ];
+
+  const CASES = [
+    ...WAYS.map(([name, options]) => ['forRoot', name, options] as const),
+    ['forRootAsync', ...WAYS[1]!] as const,
+  ];
+
+  it.each(CASES)('%s, %s', async (way, _, options) => {
+    const module = await open(options(), way);
+    const cache = await use(module);
+    const [value, leaks] = [await cache.get('text'), leaksOf(module)];
+    await module.close();
+    expect(value).toBe(VALUE);
+    expect(leaks).toEqual([]);
+  });
+
+  it('nor do they while the server is away', async () => {
+    const module = await open({ redis: { url: `redis://:${PASSWORD}@127.0.0.1:${proxy.port}` } }, 'forRoot');
+    const cache = await use(module);
+    proxy.mode = 'reject';
+    proxy.cut();
+    await use(module);
+    const failures = await Promise.all(
+      [cache.incr('n'), cache.ttl('text'), cache.acquireLock('l', 1_000)].map((call) =>
+        call.then(
+          () => undefined,
+          (error: unknown) => error,
+        ),
+      ),
+    );
+    proxy.mode = 'pass';
+    for (const failure of failures) {
+      expect(failure).toBeInstanceOf(Error);
+      expect(inspect(failure, { depth: 10, showHidden: true })).not.toContain(SECRET);
+    }
+    const leaks = leaksOf(module);
+    await module.close();
+    expect(leaks).toEqual([]);
+  });
+});
