@@ -32,6 +32,8 @@ export class Flight<T = unknown> {
  */
 export class Flights<T> {
   private readonly byKey = new Map<string, Flight<T>>();
+  /** The forgotten ones, too: what they make may still be stored. */
+  private readonly underWay = new Set<Flight<T>>();
 
   get(key: string): Flight<T> | undefined {
     return this.byKey.get(key);
@@ -41,8 +43,10 @@ export class Flights<T> {
   start(key: string, run: (flight: Flight<T>) => Promise<T>): Flight<T> {
     const flight = new Flight<T>(key);
     this.byKey.set(key, flight);
+    this.underWay.add(flight);
     const land = (): void => {
       flight.landed = true;
+      this.underWay.delete(flight);
       if (this.byKey.get(key) === flight) this.byKey.delete(key);
     };
     flight.promise = run(flight);
@@ -64,7 +68,7 @@ export class Flights<T> {
 
   /** Resolves when every flight of this moment has landed, whatever came of it. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.byKey.values()].map((flight) => flight.promise));
+    await Promise.allSettled([...this.underWay].map((flight) => flight.promise));
   }
 }
 
