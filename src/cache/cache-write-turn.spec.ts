@@ -1,5 +1,5 @@
 import { WriteTurn, type Writes } from './cache-write-turn.ts';
-import type { ResolvedReadOptions } from './get-or-set.options.ts';
+import type { ResolvedReadOptions } from './read-options.resolver.ts';
 
 const OPTIONS = {} as ResolvedReadOptions;
 const EPOCH = ['epoch:'];
