@@ -284,10 +284,10 @@ function joinServer({ local, outage }: CacheEngine, { connection }: Backend, tel
     local.tier.trustFor(Number.POSITIVE_INFINITY);
     return;
   }
-  if (!connection.isAvailable) outage.begin();
+  for (const shard of connection.shards) if (!shard.isAvailable) outage.begin(shard);
+  connection.onLoss((shard) => outage.begin(shard));
   connection.onStateChange(({ to }) => {
-    if (to === 'degraded') outage.begin();
     if (to === 'healthy') telemetry.reconnects++;
   });
-  connection.onRecovering(({ runIdChanged }) => outage.end({ hasLostData: runIdChanged }));
+  connection.onRecovering(({ shard, runIdChanged }) => outage.end({ shard, hasLostData: runIdChanged }));
 }

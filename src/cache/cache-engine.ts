@@ -40,9 +40,10 @@ export interface CacheEngineParts {
 export class CacheEngine {
   readonly metrics = new CacheMetrics();
   readonly windows = new CacheWindows(this.metrics);
-  readonly journal = new CacheJournal();
   readonly notices = new Notices();
   readonly store: CacheStore;
+  readonly tags: CacheTags;
+  readonly journal: CacheJournal;
   readonly local: CacheLocal;
   readonly outage: CacheOutage;
   readonly recovery: CacheRecovery;
@@ -61,20 +62,28 @@ export class CacheEngine {
     clock = systemClock,
     onEvict,
   }: CacheEngineParts) {
-    const { metrics, journal, notices } = this;
+    const { metrics, notices } = this;
     const now = (): number => store.now();
     const { maxValueBytes: maxBytes, compressAboveBytes, maxLatencyMs } = options;
     const tags = new CacheTags(store, keys);
     const keeper = new CacheKeeper(tags, metrics, { maxBytes, compressAboveBytes }, now);
-    const local = new CacheLocal(new MemoryTier(tier, tags, new TurnClock(clock), now, onEvict), tags, keys);
+    const isAway = (name: string): boolean => store.shardOf(keys.root + name)?.isAvailable !== true;
+    const local = new CacheLocal(new MemoryTier(tier, tags, new TurnClock(clock), now, onEvict, isAway), tags, keys);
+    const journal = new CacheJournal({
+      all: () => store.shards,
+      ofKey: (key) => store.shardOf(key),
+      ofStamp: (name) => tags.shardOf(name),
+    });
     const leases = new CacheLeases(store, waiters);
     const reader = new CacheReader(store, tags, local, metrics, journal, maxLatencyMs);
     const recovery = new CacheRecovery({ store, recoveryStore, tags, journal, notices });
     this.store = store;
+    this.tags = tags;
+    this.journal = journal;
     this.local = local;
     this.reader = reader;
     this.recovery = recovery;
-    this.outage = new CacheOutage(local, recovery);
+    this.outage = new CacheOutage(local, recovery, () => store.shards);
     const backoff = new RefreshBackoff(clock);
     const refresh = new CacheRefresh({ reader, tags, leases, keeper, local, journal, metrics, backoff, now });
     this.stack = new CacheStack({ reader, refresh, local, journal, metrics, backoff, now, trace });

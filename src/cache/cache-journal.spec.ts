@@ -1,8 +1,12 @@
 import { CacheJournal } from './cache-journal.ts';
+import { MEMORY_SHARD } from './memory-cache.store.ts';
+
+const journalOfOne = () =>
+  new CacheJournal({ all: () => [MEMORY_SHARD], ofKey: () => MEMORY_SHARD, ofStamp: () => MEMORY_SHARD });
 
 describe('CacheJournal', () => {
   it('covers the keys, patterns and tags that were not seen by the server, and nothing else', () => {
-    const journal = new CacheJournal();
+    const journal = journalOfOne();
     expect(journal.covers('a')).toBe(false);
     journal.addKeys(['a']);
     journal.addPattern('p:*');
@@ -14,42 +18,42 @@ describe('CacheJournal', () => {
   });
 
   it('is empty when everything was done', () => {
-    const journal = new CacheJournal();
+    const journal = journalOfOne();
     journal.addKeys(['a', 'b']);
     journal.addPattern('p:*');
     journal.addStamps(['tag:t'], 'delete');
-    journal.settle(journal.snapshot());
+    journal.settle(journal.snapshot(MEMORY_SHARD), MEMORY_SHARD);
     expect(journal.size).toBe(0);
     expect(journal.covers('a')).toBe(false);
   });
 
   it('keeps what was changed again while it was replayed', () => {
-    const journal = new CacheJournal();
+    const journal = journalOfOne();
     journal.addKeys(['a', 'b']);
     journal.addStamps(['tag:t'], 'expire');
-    const replayed = journal.snapshot();
+    const replayed = journal.snapshot(MEMORY_SHARD);
     journal.addKeys(['b']);
     journal.addStamps(['tag:t'], 'delete');
-    journal.settle(replayed);
-    expect(journal.snapshot()).toMatchObject({ keys: ['b'], stamps: new Map([['tag:t', 'delete']]) });
+    journal.settle(replayed, MEMORY_SHARD);
+    expect(journal.snapshot(MEMORY_SHARD)).toMatchObject({ keys: ['b'], stamps: new Map([['tag:t', 'delete']]) });
   });
 
   it('remembers a deletion of a tag over its expiry', () => {
-    const journal = new CacheJournal();
+    const journal = journalOfOne();
     journal.addStamps(['tag:t'], 'delete');
     journal.addStamps(['tag:t'], 'expire');
-    expect(journal.snapshot().stamps.get('tag:t')).toBe('delete');
+    expect(journal.snapshot(MEMORY_SHARD).stamps.get('tag:t')).toBe('delete');
   });
 
   it('remembers only that it was too much, when it was, and covers everything then', () => {
-    const journal = new CacheJournal();
+    const journal = journalOfOne();
     for (let i = 0; i <= 10_000; i++) journal.addKeys([`k${i}`]);
     expect(journal.size).toBe(1);
     expect(journal.covers('anything')).toBe(true);
-    const replayed = journal.snapshot();
+    const replayed = journal.snapshot(MEMORY_SHARD);
     expect(replayed.isOverflown).toBe(true);
     journal.addKeys(['later']);
-    journal.settle(replayed);
-    expect(journal.snapshot()).toMatchObject({ keys: ['later'], isOverflown: false });
+    journal.settle(replayed, MEMORY_SHARD);
+    expect(journal.snapshot(MEMORY_SHARD)).toMatchObject({ keys: ['later'], isOverflown: false });
   });
 });

@@ -1,4 +1,5 @@
 import { globMatcher } from '../common/glob.ts';
+import type { Shard } from '../redis/availability.types.ts';
 import type { Stamps } from './cache-entry.ts';
 
 /** More keys than this, and forgetting everything is cheaper than remembering each. */
@@ -8,7 +9,14 @@ const MAX_STAMPS = 10_000;
 
 export type InvalidationMode = 'delete' | 'expire';
 
-/** What has to be done again on the server. */
+/** Where keys and stamps live: a store, seen from the journal. */
+export interface JournalShards {
+  readonly all: () => readonly Shard[];
+  readonly ofKey: (key: string) => Shard | undefined;
+  readonly ofStamp: (name: string) => Shard | undefined;
+}
+
+/** What has to be done again on one shard. */
 export interface JournalEntries {
   readonly keys: readonly string[];
   readonly patterns: readonly string[];
@@ -24,9 +32,14 @@ interface Stamp {
   readonly at: number;
 }
 
-interface Pattern {
-  readonly matches: (key: string) => boolean;
+/** Something about keys of all shards. `done`: those it need not be done on any more. */
+interface Wide {
   readonly at: number;
+  readonly done: Set<Shard | undefined>;
+}
+
+interface Pattern extends Wide {
+  readonly matches: (key: string) => boolean;
 }
 
 /**
@@ -39,11 +52,13 @@ export class CacheJournal {
   private readonly keys = new Map<string, number>();
   private readonly patterns = new Map<string, Pattern>();
   private readonly stamps = new Map<string, Stamp>();
-  /** When there were last too many entries to remember; 0 = never. */
-  private overflownAt = 0;
+  /** There were too many entries to remember. */
+  private overflow: Wide | undefined;
+
+  constructor(private readonly shards: JournalShards) {}
 
   get size(): number {
-    return this.keys.size + this.patterns.size + this.stamps.size + Number(this.overflownAt > 0);
+    return this.keys.size + this.patterns.size + this.stamps.size + Number(this.overflow !== undefined);
   }
 
   addKeys(keys: readonly string[]): void {
@@ -52,8 +67,9 @@ export class CacheJournal {
     this.bound();
   }
 
-  addPattern(pattern: string): void {
-    this.patterns.set(pattern, { matches: globMatcher(pattern), at: ++this.last });
+  /** @param done the shards on which it has been done */
+  addPattern(pattern: string, done: readonly Shard[] = []): void {
+    this.patterns.set(pattern, { matches: globMatcher(pattern), at: ++this.last, done: new Set(done) });
     this.bound();
   }
 
@@ -69,8 +85,10 @@ export class CacheJournal {
   /** Whether what the server holds under this key may be what was invalidated. */
   covers(key: string): boolean {
     if (this.size === 0) return false;
-    if (this.overflownAt > 0 || this.keys.has(key)) return true;
-    for (const { matches } of this.patterns.values()) if (matches(key)) return true;
+    if (this.keys.has(key)) return true;
+    const isOpen = ({ done }: Wide): boolean => done.size === 0 || !done.has(this.shards.ofKey(key));
+    if (this.overflow !== undefined && isOpen(this.overflow)) return true;
+    for (const pattern of this.patterns.values()) if (pattern.matches(key) && isOpen(pattern)) return true;
     return false;
   }
 
@@ -79,31 +97,51 @@ export class CacheJournal {
     return this.stamps.size > 0 && stamps.some(([name]) => this.stamps.has(name));
   }
 
-  /** Everything at this moment; what comes later is not in it. */
-  snapshot(): JournalEntries {
+  /** Everything about a shard at this moment; what comes later is not in it. */
+  snapshot(shard: Shard): JournalEntries {
+    const { ofKey, ofStamp } = this.shards;
+    const isOpen = ({ done }: Wide): boolean => !done.has(shard);
     return {
-      keys: [...this.keys.keys()],
-      patterns: [...this.patterns.keys()],
-      stamps: new Map([...this.stamps].map(([name, { mode }]) => [name, mode])),
-      isOverflown: this.overflownAt > 0,
+      keys: [...this.keys.keys()].filter((key) => ofKey(key) === shard),
+      patterns: [...this.patterns].flatMap(([pattern, wide]) => (isOpen(wide) ? [pattern] : [])),
+      stamps: new Map([...this.stamps].flatMap(([name, { mode }]) => (ofStamp(name) === shard ? [[name, mode]] : []))),
+      isOverflown: this.overflow !== undefined && isOpen(this.overflow),
       upTo: this.last,
     };
   }
 
   /** What was in the snapshot is done. */
-  settle({ upTo }: JournalEntries): void {
-    for (const [key, at] of this.keys) if (at <= upTo) this.keys.delete(key);
-    for (const [pattern, { at }] of this.patterns) if (at <= upTo) this.patterns.delete(pattern);
-    for (const [name, { at }] of this.stamps) if (at <= upTo) this.stamps.delete(name);
-    if (this.overflownAt <= upTo) this.overflownAt = 0;
+  settle({ keys, patterns, stamps, upTo }: JournalEntries, shard: Shard): void {
+    const isOld = (at: number | undefined): boolean => at !== undefined && at <= upTo;
+    for (const key of keys) if (isOld(this.keys.get(key))) this.keys.delete(key);
+    for (const name of stamps.keys()) if (isOld(this.stamps.get(name)?.at)) this.stamps.delete(name);
+    for (const name of patterns) if (this.isDone(this.patterns.get(name), upTo, shard)) this.patterns.delete(name);
+    if (this.isDone(this.overflow, upTo, shard)) this.overflow = undefined;
+  }
+
+  /** Whether it is done on every shard, now that it is on this one. */
+  private isDone(wide: Wide | undefined, upTo: number, shard: Shard): boolean {
+    if (wide === undefined || wide.at > upTo) return false;
+    wide.done.add(shard);
+    return this.shards.all().every((each) => wide.done.has(each));
   }
 
   private bound(): void {
     const { keys, patterns, stamps } = this;
     if (keys.size <= MAX_KEYS && patterns.size <= MAX_PATTERNS && stamps.size <= MAX_STAMPS) return;
+    this.overflow = { at: this.last, done: this.untouched() };
     keys.clear();
     patterns.clear();
     stamps.clear();
-    this.overflownAt = this.last;
+  }
+
+  /** The shards that no entry is about. */
+  private untouched(): Set<Shard | undefined> {
+    const { all, ofKey, ofStamp } = this.shards;
+    const touched = new Set<Shard | undefined>();
+    for (const key of this.keys.keys()) touched.add(ofKey(key));
+    for (const name of this.stamps.keys()) touched.add(ofStamp(name));
+    const wide = [...this.patterns.values(), ...(this.overflow === undefined ? [] : [this.overflow])];
+    return new Set(all().filter((shard) => !touched.has(shard) && wide.every(({ done }) => done.has(shard))));
   }
 }

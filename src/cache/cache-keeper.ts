@@ -92,7 +92,7 @@ export class CacheKeeper {
     { lease, versions }: Held,
   ): Promise<Stamps | undefined> {
     if (tags.length === 0 || lease === undefined) return stampsOf(names, versions);
-    const told = tags.map(tagStamp);
+    const told = this.tags.withEpochs(tags.map(tagStamp));
     const late = told.filter((name) => !versions.has(name));
     try {
       const known = await this.tags.capture(told, versions, keepMs);

@@ -1,5 +1,6 @@
 import { FlightContext, Flights } from '../common/flights.ts';
 import type { KeySpace } from '../common/keys.ts';
+import type { Shard } from '../redis/availability.types.ts';
 import type { CacheEntry } from './cache-entry.ts';
 import type { Seen } from './cache-reader.ts';
 import type { Outcome } from './cache-read.ts';
@@ -106,6 +107,8 @@ export class CacheLocal {
   /** Everything that carries these tags or epochs. */
   forgetStamps(names: readonly string[]): void {
     this.tags.forget(names);
+    // What was made without the server does not say which of them it carries.
+    this.tier.forgetAlone();
     this.forgetFlights();
   }
 
@@ -128,21 +131,28 @@ export class CacheLocal {
 
   /** They are heard of again, after some may have been missed: nothing from before is served, not even as stale. */
   trust(): void {
-    if (this.tier.isAlone) return;
+    if (this.tags.isAway) return;
     this.tier.clear();
     this.tags.trust();
     this.forgetFlights();
   }
 
-  /** The server is away: nothing from before is served, until `rejoin` only what is made here. */
-  goAlone(): void {
-    this.tier.goAlone();
-    this.forgetFlights();
+  /** A shard is away: none of its keys is served from before, until `rejoin` only what is made here. */
+  goAlone(shard: Shard): void {
+    if (this.tags.isAway) this.tags.distrust();
+    this.tags.look();
+    this.forgetFlightsOn(shard);
   }
 
-  /** Nothing that was made without the server is served any more, and nothing from before until it was compared. */
-  rejoin(): void {
-    this.tier.rejoin();
+  /** Nothing that was made without the shard is served any more, and nothing from before until it was compared. */
+  rejoin(shard: Shard): void {
+    this.tier.forgetAlone();
+    if (this.tags.isTrusted && !this.isOnly(shard)) {
+      this.tags.forgetOn(shard);
+      this.forgetFlightsOn(shard);
+      return;
+    }
+    this.tier.clear();
     this.tags.trust();
     this.distrust();
   }
@@ -150,6 +160,18 @@ export class CacheLocal {
   /** Resolves when everything that is under way now has ended. */
   async settled(): Promise<void> {
     await Promise.all([this.reads.settled(), this.refreshes.settled()]);
+  }
+
+  private isOnly(shard: Shard): boolean {
+    return this.tags.shards.every((each) => each === shard);
+  }
+
+  private forgetFlightsOn(shard: Shard): void {
+    const isOnly = this.isOnly(shard);
+    const isThere = (key: string): boolean => isOnly || shard.holds(key);
+    this.looks.forgetMatching(isThere);
+    this.reads.forgetMatching(isThere);
+    this.refreshes.forgetMatching(isThere);
   }
 
   private forgetLooks(): void {

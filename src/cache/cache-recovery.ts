@@ -1,8 +1,9 @@
 import { isStoreFailure } from '../common/errors.ts';
+import type { Shard } from '../redis/availability.types.ts';
 import type { CacheJournal, JournalEntries } from './cache-journal.ts';
 import type { CacheStore } from './cache-store.interface.ts';
 import type { Notices } from './cache-notices.ts';
-import { epochStamp, type CacheTags } from './cache-tags.ts';
+import type { CacheTags } from './cache-tags.ts';
 
 /** How soon a change that failed while the server is there is tried again. */
 const RETRY_MS = 250;
@@ -30,13 +31,13 @@ export class CacheRecovery {
   }
 
   /**
-   * Replays the journal before the server is trusted again; with `everything`, because it may have lost data, the whole
-   * cache is invalidated first.
+   * Replays what the journal has about a shard before that is trusted again; with `everything`, because it may have lost
+   * data, all that depends on it is invalidated first.
    * @throws StoreUnavailableError, OutcomeUnknownError: what was not done stays in the journal
    */
-  async recover({ everything }: { readonly everything: boolean }): Promise<void> {
+  async recover({ shard, everything }: { readonly shard: Shard; readonly everything: boolean }): Promise<void> {
     await this.running?.catch(() => undefined);
-    await this.replay(this.parts.recoveryStore, everything);
+    await this.replay(this.parts.recoveryStore, shard, everything);
   }
 
   stop(): void {
@@ -48,7 +49,7 @@ export class CacheRecovery {
     this.timer = undefined;
     const { journal, store } = this.parts;
     try {
-      if (journal.size > 0) await (this.running = this.replay(store, false));
+      if (journal.size > 0) await (this.running = this.replayReachable(store));
     } catch (error) {
       if (!isStoreFailure(error)) throw error;
     } finally {
@@ -57,15 +58,23 @@ export class CacheRecovery {
     if (journal.size > 0) this.wakeUp();
   }
 
-  private async replay(store: CacheStore, everything: boolean): Promise<void> {
-    const { journal } = this.parts;
-    const entries = journal.snapshot();
-    if (everything || entries.isOverflown) await this.bump(store, [epochStamp('')], 'delete');
-    await this.replayEntries(store, entries);
-    journal.settle(entries);
+  private async replayReachable(store: CacheStore): Promise<void> {
+    for (const shard of store.shards) if (shard.isAvailable) await this.replay(store, shard, false);
   }
 
-  private async replayEntries(store: CacheStore, { keys, patterns, stamps }: JournalEntries): Promise<void> {
+  private async replay(store: CacheStore, shard: Shard, everything: boolean): Promise<void> {
+    const { journal, tags } = this.parts;
+    const entries = journal.snapshot(shard);
+    if (everything || entries.isOverflown) await this.bump(store, tags.epochsOn(shard), 'delete');
+    await this.replayEntries(store, shard, entries);
+    journal.settle(entries, shard);
+  }
+
+  private async replayEntries(
+    store: CacheStore,
+    shard: Shard,
+    { keys, patterns, stamps }: JournalEntries,
+  ): Promise<void> {
     const { notices } = this.parts;
     for (const mode of ['delete', 'expire'] as const) {
       await this.bump(store, [...stamps].flatMap(([name, wanted]) => (wanted === mode ? [name] : [])), mode); // prettier-ignore
@@ -75,7 +84,7 @@ export class CacheRecovery {
       await notices.send({ keys: chunk }, (notice) => store.del(chunk, notice));
     }
     for (const pattern of patterns) {
-      await notices.send({ pattern }, (notice) => store.delPattern(pattern, notice));
+      await notices.send({ pattern }, (notice) => store.delPattern(pattern, notice, shard));
     }
   }
 

@@ -49,7 +49,7 @@ export class CacheStatsReader {
   local(): LocalStats {
     const { memory } = this.parts;
     const { windows, journal, outage } = this.parts.engine;
-    const { degradedSince } = outage;
+    const degradedSince = this.degradedSince(outage);
     const { entries, bytes } = memory;
     const [minute, fiveMinutes, hour] = [windows.over('1m'), windows.over('5m'), windows.over('1h')];
     return {
@@ -75,6 +75,13 @@ export class CacheStatsReader {
       if (isStoreFailure(error)) return null;
       throw error;
     }
+  }
+
+  /** A cluster that was never reached has no shards. */
+  private degradedSince({ degradedSince }: CacheEngine['outage']): number | null {
+    const { connection } = this.parts;
+    if (connection === undefined || connection.state === 'healthy') return degradedSince;
+    return degradedSince ?? connection.since;
   }
 
   private mode(): LocalStats['mode'] {

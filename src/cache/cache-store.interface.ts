@@ -1,3 +1,4 @@
+import type { Shard } from '../redis/availability.types.ts';
 import type { CacheEntry, EntryDraft, Found } from './cache-entry.ts';
 
 /** Answer to `acquire`: what is there, the lease, or how long the lease of somebody else still lasts. */
@@ -40,6 +41,13 @@ export interface CacheStore {
   /** The clock that entries are stamped with, in milliseconds. */
   now(): number;
 
+  /** What can be away by itself: one that holds every key, or the primaries of a cluster, as far as they are known. */
+  readonly shards: readonly Shard[];
+  /** Undefined while it is not known. */
+  shardOf(key: string): Shard | undefined;
+  /** The hash tags of every place that a shard may name, see `Shard.place`; one empty one where all keys are in one. */
+  readonly places: readonly string[];
+
   /** A key of another type is absent here; `describe` knows. */
   read(key: string): Promise<Found>;
   /** Current versions of tags and epochs; undefined for one that does not exist. */
@@ -59,8 +67,8 @@ export interface CacheStore {
   write(entries: readonly (readonly [key: string, draft: EntryDraft])[], notice: Notice): Promise<void>;
   /** Removes keys of any type, with their leases; how many there were. */
   del(keys: readonly string[], notice: Notice): Promise<number>;
-  /** Removes every key that a full glob matches; how many there were. */
-  delPattern(pattern: string, notice: Notice): Promise<number>;
+  /** Removes every key that a full glob matches, of all shards or one; how many there were. */
+  delPattern(pattern: string, notice: Notice, shard?: Shard): Promise<number>;
   /** Makes entries that carry an older version of these tags or epochs absent (`delete`) or stale (`expire`). */
   bump(keys: readonly string[], mode: 'delete' | 'expire', notice: Notice): Promise<void>;
 

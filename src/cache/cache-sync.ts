@@ -99,7 +99,8 @@ export class CacheSync {
       this.logs.forget();
       local.trust();
     }
-    local.tier.trustFor(trustedMs);
+    // Not while the server is away: this one was under way before.
+    if (local.isTrusted) local.tier.trustFor(trustedMs);
   }
 
   private heed(payload: Buffer): void {

@@ -1,5 +1,6 @@
 import { BoundedMap, bytesOfText } from '../common/bounded-map.ts';
 import type { KeySpace } from '../common/keys.ts';
+import type { Shard } from '../redis/availability.types.ts';
 import type { CacheEntry, Stamps } from './cache-entry.ts';
 import type { CacheStore, Notice } from './cache-store.interface.ts';
 
@@ -21,13 +22,17 @@ interface Remembered {
 
 /** A stored name that stands for a longer one: it ends with a SHA-256. */
 const HASHED = /#[0-9a-f]{64}$/;
-const FAMILIES = ['tag', 'epoch'] as const;
+/** How the name of a stamp begins; the copies of an epoch have their place behind it. */
+const FAMILY = /^(tag|epoch(\{\d+\})?)/;
+const EPOCH = 'epoch';
 const OLDEST = '0'.repeat(16);
 
 export const tagStamp = (tag: string): string => `tag:${tag}`;
 /** Every entry carries the epoch of each scope that it lies in; `''` is the whole cache. */
 export const epochStamp = (scope: string): string => `epoch:${scope}`;
-export const isEpoch = (stamp: string): boolean => stamp.startsWith('epoch:');
+export const isEpoch = (stamp: string): boolean => stamp.startsWith(EPOCH);
+/** The copy of an epoch that is kept at a place of the store. */
+const epochAt = (place: string, epoch: string): string => EPOCH + place + epoch.slice(EPOCH.length);
 
 /**
  * Tags and epochs as versions: an entry remembers the versions that were current *before* its factory ran, and is valid
@@ -49,6 +54,54 @@ export class CacheTags {
     private readonly store: CacheStore,
     private readonly keys: KeySpace,
   ) {}
+
+  /**
+   * The stamps that an entry under `key` carries. Where there are several shards an epoch has a copy on each, and an
+   * entry carries the one on its own shard: it needs no other. A tag lives on one shard, whose epoch goes along: when
+   * that shard has lost data, it may be the last invalidation of the tag.
+   */
+  placed(key: string, names: readonly string[]): readonly string[] {
+    if (this.store.places.length === 1) return names;
+    const place = this.store.shardOf(key)?.place ?? '';
+    const epochs = names.filter(isEpoch).map((name) => epochAt(place, name));
+    return [...new Set([...epochs, ...this.withEpochs(names.filter((name) => !isEpoch(name)))])];
+  }
+
+  /** Tags, and the epochs of the shards they live on. */
+  withEpochs(tags: readonly string[]): readonly string[] {
+    if (this.store.places.length === 1) return tags;
+    const epochs = tags.map((tag) => epochAt(this.shardOf(tag)?.place ?? '', epochStamp('')));
+    return [...new Set([...tags, ...epochs])];
+  }
+
+  /** What has to be changed for these tags and epochs: of an epoch each copy. */
+  everywhere(names: readonly string[]): readonly string[] {
+    const { places } = this.store;
+    if (places.length === 1) return names;
+    return names.flatMap((name) => (isEpoch(name) ? places.map((place) => epochAt(place, name)) : [name]));
+  }
+
+  /** The epochs whose change invalidates everything on a shard, and everything with a tag that lives there. */
+  epochsOn(shard: Shard): readonly string[] {
+    return this.everywhere([epochStamp('')]).filter((name) => this.isOn(name, shard));
+  }
+
+  get shards(): readonly Shard[] {
+    return this.store.shards;
+  }
+
+  shardOf(name: string): Shard | undefined {
+    return this.store.shardOf(this.keyOf(name));
+  }
+
+  isOn(name: string, shard: Shard): boolean {
+    return this.store.shards.length === 1 || shard.holds(this.keyOf(name));
+  }
+
+  /** No shard can be asked. */
+  get isAway(): boolean {
+    return !this.store.shards.some(({ isAvailable }) => isAvailable);
+  }
 
   /** The versions that exist now; `known` ones are not asked for again. */
   async current(names: readonly string[], known: Versions = NO_VERSIONS): Promise<Versions> {
@@ -75,9 +128,9 @@ export class CacheTags {
     return extended(known, asked, versions);
   }
 
-  /** Whether this process has seen all of them. */
+  /** Whether this process has seen all of them, and somebody could have told of a change. */
   haveSeen(names: readonly string[]): boolean {
-    for (const name of names) if (!this.remembered.has(name)) return false;
+    for (const name of names) if (!this.remembered.has(name) || !this.isReachable(name)) return false;
     return true;
   }
 
@@ -99,7 +152,7 @@ export class CacheTags {
 
   /** Whether these are the current versions, as far as this process can be sure of it. */
   areCurrent(stamps: Stamps): boolean {
-    return this.isTrusted && this.areLastSeen(stamps);
+    return this.isTrusted && this.areLastSeen(stamps) && stamps.every(([name]) => this.isReachable(name));
   }
 
   /** Whether these are the versions that this process last saw, however long ago. */
@@ -111,6 +164,16 @@ export class CacheTags {
   /** These were invalidated, here or elsewhere. */
   forget(names: readonly string[]): void {
     for (const name of names) this.remembered.delete(name);
+    this.moment++;
+  }
+
+  /** The versions on a shard are not known any more. */
+  forgetOn(shard: Shard): void {
+    this.forget([...this.remembered].flatMap(([name]) => (this.isOn(name, shard) ? [name] : [])));
+  }
+
+  /** A shard has gone or come: who compared versions before has to look again whether they can be asked for. */
+  look(): void {
     this.moment++;
   }
 
@@ -165,6 +228,12 @@ export class CacheTags {
     return now < freshUntilMs ? 'fresh' : now < keptUntilMs ? 'stale' : 'gone';
   }
 
+  /** Whether somebody could have invalidated it, had he wanted to. */
+  private isReachable(name: string): boolean {
+    const { shards } = this.store;
+    return shards.length === 1 ? shards[0]?.isAvailable === true : this.shardOf(name)?.isAvailable === true;
+  }
+
   private outlives(name: string, untilMs: number): boolean {
     return (this.remembered.get(name)?.untilMs ?? 0) >= untilMs;
   }
@@ -179,7 +248,7 @@ export class CacheTags {
 
   /** The inverse of `keyOf`, but for a name that was hashed. */
   private nameOf(key: string): string {
-    const family = FAMILIES.find((each) => key.startsWith(this.keys.internal(each))) ?? '';
+    const [family = ''] = FAMILY.exec(key.slice(this.keys.internal('').length)) ?? [];
     const beginning = this.keys.internal(family, '_').length - 1;
     return `${family}:${key.slice(beginning)}`;
   }

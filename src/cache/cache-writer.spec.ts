@@ -7,7 +7,7 @@ import type { CacheEntry } from './cache-entry.ts';
 import { CacheWaiters } from './cache-waiters.ts';
 import { CACHE_DEFAULTS } from './cache.options.ts';
 import { ReadOptionsResolver } from './read-options.resolver.ts';
-import { MemoryCacheStore } from './memory-cache.store.ts';
+import { MEMORY_SHARD, MemoryCacheStore } from './memory-cache.store.ts';
 
 const KEY = 'app:v1:k';
 
@@ -114,7 +114,7 @@ describe('CacheWriter', () => {
     expect((await engine.stack.find(KEY, ['epoch:'])).kind).toBe('missing');
     expect(await read(async () => 'newer')).toBe('newer');
     store.isMute = false;
-    await engine.recovery.recover({ everything: false });
+    await engine.recovery.recover({ shard: MEMORY_SHARD, everything: false });
     expect(engine.journal.size).toBe(0);
     expect(await read(async () => 'newest')).toBe('newest');
     expect(await read(async () => 'not called')).toBe('newest');

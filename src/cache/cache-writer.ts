@@ -1,5 +1,6 @@
 import { isStoreFailure } from '../common/errors.ts';
 import { globMatcher } from '../common/glob.ts';
+import type { Shard } from '../redis/availability.types.ts';
 import type { EntryDraft, Stamps } from './cache-entry.ts';
 import type { CacheJournal, InvalidationMode } from './cache-journal.ts';
 import { lifetime, type CacheKeeper } from './cache-keeper.ts';
@@ -25,6 +26,8 @@ export interface CacheWriterParts {
 
 /** One change: how this process forgets, how the server is told, and what to remember when it could not be. */
 interface Change<R> {
+  /** Where it happens; undefined while that is not known. */
+  readonly shard: Shard | undefined;
   readonly forget: () => void;
   readonly act: () => Promise<R>;
   readonly journal: () => void;
@@ -56,9 +59,20 @@ export class CacheWriter {
   }
 
   private async store(writes: Writes): Promise<void> {
-    const { local, journal } = this.parts;
-    const { keys, options } = writes;
+    const { keys, ready } = writes;
+    await this.perShard(keys, this.shardOf, (own, shard) => {
+      if (own === keys) return this.storeOn(shard, writes);
+      const mine = new Set(own);
+      return this.storeOn(shard, { ...writes, keys: own, ready: ready.filter(({ key }) => mine.has(key)) });
+    });
+  }
+
+  private async storeOn(shard: Shard | undefined, all: Writes): Promise<void> {
+    const { local, journal, tags } = this.parts;
+    const { keys, options } = all;
+    const writes = { ...all, stampNames: tags.placed(keys[0] ?? '', all.stampNames) };
     const stamps = await this.change({
+      shard,
       forget: () => local.forget(keys),
       act: () => (options.tier === 'l1' ? this.drop(writes) : this.write(writes)),
       journal: () => journal.addKeys(keys),
@@ -70,28 +84,39 @@ export class CacheWriter {
   /** How many of the keys there were. */
   async del(keys: readonly string[]): Promise<number> {
     const { store, local, journal, notices, metrics } = this.parts;
-    const removed = await this.change({
-      forget: () => local.forget(keys),
-      act: () => notices.send({ keys }, (notice) => store.del(keys, notice)),
-      journal: () => journal.addKeys(keys),
-      away: () => 0,
-    });
+    const counts = await this.perShard(keys, this.shardOf, (own, shard) =>
+      this.change({
+        shard,
+        forget: () => local.forget(own),
+        act: () => notices.send({ keys: own }, (notice) => store.del(own, notice)),
+        journal: () => journal.addKeys(own),
+        away: () => 0,
+      }),
+    );
+    const removed = sum(counts);
     metrics.deletes += removed;
     metrics.invalidated.key += keys.length;
     return removed;
   }
 
-  /** How many keys the full glob matched; while the server is away, how many of them this process held. */
+  /** How many keys the full glob matched; of those whose server is away, how many this process held. */
   async delPattern(pattern: string): Promise<number> {
     const { store, local, journal, notices, metrics } = this.parts;
     const matches = globMatcher(pattern);
-    let held = 0;
-    const removed = await this.change({
+    const done: Shard[] = [];
+    let [held, removed] = [0, 0];
+    const removeOn = async (shard: Shard, notice: string): Promise<void> => {
+      removed += await store.delPattern(pattern, notice, shard);
+      done.push(shard);
+    };
+    await this.change({
+      shard: store.shards.find(({ isAvailable }) => isAvailable),
       forget: () => (held += local.forgetMatching(matches)),
-      act: () => notices.send({ pattern }, (notice) => store.delPattern(pattern, notice)),
-      journal: () => journal.addPattern(pattern),
-      away: () => held,
+      act: () => notices.send({ pattern }, (notice) => allOf(store.shards.map((shard) => removeOn(shard, notice)))),
+      journal: () => journal.addPattern(pattern, done),
+      away: () => undefined,
     });
+    if (removed === 0 && done.length < store.shards.length) removed = held;
     metrics.deletes += removed;
     metrics.invalidated.pattern++;
     return removed;
@@ -100,12 +125,16 @@ export class CacheWriter {
   /** Invalidates what carries these tags or epochs: gone, or stale but kept for grace. */
   async bump(stampNames: readonly string[], mode: InvalidationMode): Promise<void> {
     const { tags, local, journal, notices, metrics } = this.parts;
-    await this.change({
-      forget: () => local.forgetStamps(stampNames),
-      act: () => notices.send({ stamps: stampNames }, (notice) => tags.bump(stampNames, mode, notice)),
-      journal: () => journal.addStamps(stampNames, mode),
-      away: () => undefined,
-    });
+    const shardOf = (name: string): Shard | undefined => tags.shardOf(name);
+    await this.perShard(tags.everywhere(stampNames), shardOf, (own, shard) =>
+      this.change({
+        shard,
+        forget: () => local.forgetStamps(own),
+        act: () => notices.send({ stamps: own }, (notice) => tags.bump(own, mode, notice)),
+        journal: () => journal.addStamps(own, mode),
+        away: () => undefined,
+      }),
+    );
     metrics.invalidations += stampNames.length;
     for (const name of stampNames) metrics.invalidated[isEpoch(name) ? 'namespace' : 'tag']++;
   }
@@ -114,11 +143,32 @@ export class CacheWriter {
   async expire(key: string, ttlMs: number): Promise<boolean> {
     const { store, local, journal, notices } = this.parts;
     return this.change({
+      shard: this.shardOf(key),
       forget: () => local.forget([key]),
       act: () => notices.send({ keys: [key] }, (notice) => store.expire(key, ttlMs, notice)),
       journal: () => journal.addKeys([key]),
       away: () => false,
     });
+  }
+
+  private readonly shardOf = (key: string): Shard | undefined => this.parts.store.shardOf(key);
+
+  /** One change for each shard: what happens on one of them is no concern of the others. */
+  private perShard<R>(
+    names: readonly string[],
+    shardOf: (name: string) => Shard | undefined,
+    act: (own: readonly string[], shard: Shard | undefined) => Promise<R>,
+  ): Promise<readonly R[]> {
+    const { shards } = this.parts.store;
+    if (shards.length === 1) return Promise.all([act(names, shards[0])]);
+    const groups = new Map<Shard | undefined, string[]>();
+    for (const name of names) {
+      const shard = shardOf(name);
+      const group = groups.get(shard);
+      if (group === undefined) groups.set(shard, [name]);
+      else group.push(name);
+    }
+    return Promise.all([...groups].map(([shard, own]) => act(own, shard)));
   }
 
   /** What is not to be kept, or cannot be for its size, is nothing. */
@@ -188,19 +238,28 @@ export class CacheWriter {
     local.holdAlone(key, entry, value, options.ttlMs);
   }
 
-  private async change<R>({ forget, act, journal, away }: Change<R>): Promise<R> {
+  private async change<R>({ shard, forget, act, journal, away }: Change<R>): Promise<R> {
     this.turn.flush();
     forget();
     try {
-      return await act();
+      // Not even tried: a notice that is numbered and never sent would look like a gap to other processes.
+      if (shard?.isAvailable === true) return await act();
     } catch (error) {
       if (!isStoreFailure(error)) throw error;
-      this.parts.metrics.errors++;
-      journal();
-      this.parts.recovery.wakeUp();
-      return away();
     } finally {
       forget();
     }
+    this.parts.metrics.errors++;
+    journal();
+    this.parts.recovery.wakeUp();
+    return away();
   }
+}
+
+const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
+
+/** Resolves when all have ended, also when one of them has failed. */
+async function allOf(acts: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(acts);
+  await Promise.all(acts);
 }

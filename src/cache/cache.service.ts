@@ -86,7 +86,9 @@ export class CacheService {
     if (held !== undefined) return held as T;
     const fullKey = this.#full(key);
     const startedAt = performance.now();
-    const seen = await this.#unlessAway(this.#parts.engine.stack.find<T>(fullKey, this.#scope.epochs, options.tier));
+    const seen = await this.#unlessAway(
+      this.#parts.engine.stack.find<T>(fullKey, this.#epochsOf(fullKey), options.tier),
+    );
     counts.reads.record(performance.now() - startedAt);
     if (seen?.kind === 'fresh') {
       counts.storeHits++;
@@ -170,7 +172,7 @@ export class CacheService {
 
   async #ttl(fullKey: string): Promise<number> {
     const { store, stack } = this.#parts.engine;
-    const seen = await stack.find(fullKey, this.#scope.epochs, this.#parts.options.tier);
+    const seen = await stack.find(fullKey, this.#epochsOf(fullKey), this.#parts.options.tier);
     if (seen.kind === 'stale' || (seen.kind === 'missing' && seen.distrusted !== undefined)) return -2;
     if (seen.kind === 'fresh' && seen.entry !== undefined) return inSeconds(seen.entry.freshUntilMs - store.now());
     const { pttlMs } = await store.describe(fullKey);
@@ -380,13 +382,19 @@ export class CacheService {
     return this.#parts.keys.full(this.#name(key));
   }
 
+  #epochsOf(fullKey: string): readonly string[] {
+    return this.#parts.engine.tags.placed(fullKey, this.#scope.epochs);
+  }
+
   #stampNames({ tags }: ResolvedReadOptions): readonly string[] {
     return tags.length === 0 ? this.#scope.epochs : [...this.#scope.epochs, ...tags.map(tagStamp)];
   }
 
   #order<T>(key: string, options: ResolvedReadOptions, factory: Factory<T>): ReadOrder<T> {
     const counts = options.counts ?? this.#counts;
-    return { key: this.#full(key), name: key, stampNames: this.#stampNames(options), options, factory, counts };
+    const fullKey = this.#full(key);
+    const stampNames = this.#parts.engine.tags.placed(fullKey, this.#stampNames(options));
+    return { key: fullKey, name: key, stampNames, options, factory, counts };
   }
 
   /** What this process holds; a key that is not a text is never held. */

@@ -1,5 +1,6 @@
 import { isOutcomeUnknownError, isStoreUnavailableError } from '../common/errors.ts';
 import type { Telemetry } from '../common/telemetry.ts';
+import type { Shard } from '../redis/availability.types.ts';
 import type { EntryDraft, Found } from './cache-entry.ts';
 import type { Acquisition, CacheStore, KeyDescription, LeaseRequest, Notice } from './cache-store.interface.ts';
 
@@ -12,6 +13,18 @@ export class MeasuredCacheStore implements CacheStore {
 
   now(): number {
     return this.store.now();
+  }
+
+  get shards(): readonly Shard[] {
+    return this.store.shards;
+  }
+
+  get places(): readonly string[] {
+    return this.store.places;
+  }
+
+  shardOf(key: string): Shard | undefined {
+    return this.store.shardOf(key);
   }
 
   read(key: string): Promise<Found> {
@@ -50,8 +63,8 @@ export class MeasuredCacheStore implements CacheStore {
     return this.measured('delete', this.store.del(keys, notice));
   }
 
-  delPattern(pattern: string, notice: Notice): Promise<number> {
-    return this.measured('delete_pattern', this.store.delPattern(pattern, notice));
+  delPattern(pattern: string, notice: Notice, shard?: Shard): Promise<number> {
+    return this.measured('delete_pattern', this.store.delPattern(pattern, notice, shard));
   }
 
   bump(keys: readonly string[], mode: 'delete' | 'expire', notice: Notice): Promise<void> {

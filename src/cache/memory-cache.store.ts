@@ -2,6 +2,7 @@ import { BoundedMap, bytesOfText } from '../common/bounded-map.ts';
 import type { Clock } from '../common/clock.ts';
 import { globMatcher } from '../common/glob.ts';
 import type { MemoryKeyspace } from '../common/memory-keyspace.ts';
+import type { Shard } from '../redis/availability.types.ts';
 import { ABSENT, type CacheEntry, type EntryDraft, type Found } from './cache-entry.ts';
 import type { Acquisition, CacheStore, KeyDescription, LeaseRequest } from './cache-store.interface.ts';
 
@@ -14,6 +15,9 @@ interface Lease {
 /** Room for the versions of tags; a forgotten one is created anew, which makes its entries absent. */
 const MAX_VERSIONS = { maxEntries: 100_000, maxBytes: 32 * 1024 ** 2 };
 const NO_VERSION = '0'.repeat(16);
+
+/** Memory is never away. */
+export const MEMORY_SHARD: Shard = { isAvailable: true, place: '', holds: () => true };
 
 /**
  * Entries in this process, with the same leases and versions as on a server, so that memory mode gives the same
@@ -30,6 +34,13 @@ export class MemoryCacheStore implements CacheStore {
     private readonly clock: Clock,
     private readonly wake: (key: string) => void,
   ) {}
+
+  readonly shards: readonly Shard[] = [MEMORY_SHARD];
+  readonly places: readonly string[] = [''];
+
+  shardOf(): Shard {
+    return MEMORY_SHARD;
+  }
 
   now(): number {
     return this.clock.now();

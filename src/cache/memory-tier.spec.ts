@@ -13,7 +13,8 @@ function setUp(limits = LIMITS) {
   const clock = { now: () => now };
   const store = new MemoryCacheStore(new MemoryKeyspace<CacheEntry>(LIMITS, clock), clock, () => undefined);
   const tags = new CacheTags(store, new KeySpace(KEY_DEFAULTS));
-  const tier = new MemoryTier(limits, tags, clock, clock.now);
+  const away = new Set<string>();
+  const tier = new MemoryTier(limits, tags, clock, clock.now, undefined, (key) => away.has(key));
   tier.trustFor(Number.POSITIVE_INFINITY);
   const entryOf = (value: unknown, ttlMs = 60_000, stamps: Stamps = []): CacheEntry => {
     const { codec, payload } = encode(value, { maxBytes: 1e6, compressAboveBytes: 1_000 }) as Encoded;
@@ -21,7 +22,7 @@ function setUp(limits = LIMITS) {
   };
   const put = (key: string, value: unknown, ttlMs?: number, stamps?: Stamps) =>
     tier.put(key, entryOf(value, ttlMs, stamps), value);
-  return { tier, tags, put, entryOf, advance: (ms: number) => (now += ms) };
+  return { tier, tags, away, put, entryOf, advance: (ms: number) => (now += ms) };
 }
 
 describe('MemoryTier', () => {
@@ -85,18 +86,27 @@ describe('MemoryTier', () => {
     expect(tier.read('b', false)).toBeUndefined();
   });
 
-  it('keeps apart what was made with the server and without it', () => {
-    const { tier, put, entryOf } = setUp();
-    put('before', 1);
-    tier.goAlone();
-    expect(tier.read('before', false)).toBeUndefined();
+  it('keeps apart what was made with the server of a key and without it', () => {
+    const { tier, tags, away, put, entryOf } = setUp();
+    put('other', 1);
+    for (const key of ['refused', 'alone', 'late']) away.add(key);
     put('refused', 1);
     tier.putAlone('alone', entryOf(2), 2, 1_000);
-    expect([tier.read('refused', false), tier.read('alone', false)]).toEqual([undefined, 2]);
-    tier.rejoin();
+    tier.putAlone('not away', entryOf(2), 2, 1_000);
+    tier.trustFor(0);
+    expect(['refused', 'alone', 'not away'].map((key) => tier.read(key, false))).toEqual([undefined, 2, undefined]);
+    expect(tier.stale('alone')).toBeUndefined();
+    tags.look();
+    expect(tier.read('alone', false)).toBe(2);
+    away.clear();
+    tags.look();
     tier.trustFor(Number.POSITIVE_INFINITY);
-    tier.putAlone('late', entryOf(3), 3, 1_000);
-    expect([tier.read('alone', false), tier.read('late', false)]).toEqual([undefined, undefined]);
+    expect(tier.read('alone', false)).toBeUndefined();
+    away.add('alone');
+    expect(tier.read('alone', false)).toBe(2);
+    tier.forgetAlone();
+    tags.look();
+    expect([tier.read('alone', false), tier.read('other', false)]).toEqual([undefined, 1]);
   });
 
   it('stays within its bounds', () => {

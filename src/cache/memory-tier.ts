@@ -17,14 +17,23 @@ interface Held extends Unpacked {
   readonly freshUntilMs: number;
   readonly keptUntilMs: number;
   readonly servedUntilMs: number;
-  /** Made while the server was away: nobody else's invalidation can have reached it. */
-  readonly isAlone: boolean;
+  /**
+   * Made while the server was away: nobody else's invalidation can have reached it. It is not compared with versions,
+   * but belongs to its time: 0 for what the server knows of.
+   */
+  readonly aloneIn: number;
   /** The value, where nobody can change it: text, numbers, `null`. */
   readonly primitive: unknown;
   /** What all readers with `read: 'frozen'` share, once one of them has asked. */
   frozen: unknown;
   /** `CacheTags.moment` when its stamps were last compared. */
   checkedAt: number;
+}
+
+/** How long what is kept is fresh, and served. */
+interface Keeping extends Pick<Held, 'aloneIn'> {
+  readonly freshMs: number;
+  readonly servedMs: number;
 }
 
 /** Room that an entry takes beside its payload, its node in the map not counted. */
@@ -37,8 +46,8 @@ const HELD_BYTES = 200;
 export class MemoryTier {
   private readonly held: BoundedMap<Held>;
   private trustedUntilMs = 0;
-  /** The server is away: this process serves only what it makes itself. */
-  isAlone = false;
+  /** Grows when what was made alone is not to be served any more. */
+  private alone = 1;
 
   /** @param clock may lag a little: it is looked at on every read */
   constructor(
@@ -47,6 +56,8 @@ export class MemoryTier {
     private readonly clock: Clock,
     private readonly storeNow: () => number,
     onEvict?: () => unknown,
+    /** Whether the server of a key is away: of such a key this process serves only what it makes itself. */
+    private readonly isAway: (key: string) => boolean = () => false,
   ) {
     this.held = new BoundedMap(options, onEvict);
   }
@@ -61,15 +72,15 @@ export class MemoryTier {
 
   /** Whether every invalidation up to now has been heard of, as far as time tells. */
   get isSure(): boolean {
-    return !this.isAlone && this.trustedUntilMs > this.clock.now();
+    return this.trustedUntilMs > this.clock.now();
   }
 
   /** A fresh value, or undefined: a private copy, or with `isFrozen` one that all readers share. */
   read(key: string, isFrozen: boolean): unknown {
     const held = this.held.get(key);
-    if (held === undefined || (held.checkedAt !== this.tags.moment && !this.isStillValid(held))) return undefined;
+    if (held === undefined || (held.checkedAt !== this.tags.moment && !this.isStillValid(key, held))) return undefined;
     const now = this.clock.now();
-    if (held.servedUntilMs <= now || this.trustedUntilMs <= now) return undefined;
+    if (held.servedUntilMs <= now || (this.trustedUntilMs <= now && held.aloneIn === 0)) return undefined;
     if (held.primitive !== undefined) return held.primitive;
     return isFrozen ? (held.frozen ??= deepFreeze(copyOf(held))) : copyOf(held);
   }
@@ -83,7 +94,7 @@ export class MemoryTier {
   /** The entry of a key while it is kept, whatever has become of its tags. */
   kept(key: string): CacheEntry | undefined {
     const held = this.held.peek(key);
-    if (held === undefined || held.isAlone || held.keptUntilMs <= this.clock.now()) return undefined;
+    if (held === undefined || held.aloneIn > 0 || held.keptUntilMs <= this.clock.now()) return undefined;
     return { ...held, version: '' };
   }
 
@@ -95,14 +106,15 @@ export class MemoryTier {
 
   /** Keeps what the store was found to hold, or what was stored. */
   put(key: string, entry: CacheEntry, value: unknown): void {
-    if (this.isAlone || this.options.maxEntries === 0) return;
+    if (this.options.maxEntries === 0 || this.isAway(key)) return;
     // The store's clock may differ from this process's: what counts is how long the entry still lives.
-    this.keep(key, entry, value, entry.freshUntilMs - this.storeNow());
+    const freshMs = entry.freshUntilMs - this.storeNow();
+    this.keep(key, entry, value, { freshMs, servedMs: Math.min(freshMs, this.options.ttlMs), aloneIn: 0 });
   }
 
   /** Keeps a value that was made without the server, for this process only. */
   putAlone(key: string, entry: CacheEntry, value: unknown, ttlMs: number): void {
-    if (this.isAlone) this.keep(key, entry, value, ttlMs);
+    if (this.isAway(key)) this.keep(key, entry, value, { freshMs: ttlMs, servedMs: ttlMs, aloneIn: this.alone });
   }
 
   drop(key: string): void {
@@ -121,25 +133,15 @@ export class MemoryTier {
 
   /** Invalidations are sure to be heard of for so long; `Infinity` where there is nobody to hear of. */
   trustFor(ms: number): void {
-    if (!this.isAlone) this.trustedUntilMs = this.clock.now() + ms;
+    this.trustedUntilMs = this.clock.now() + ms;
   }
 
-  /** From now on this process is on its own: what it held is not served, what it makes itself is. */
-  goAlone(): void {
-    this.isAlone = true;
-    this.trustedUntilMs = Number.POSITIVE_INFINITY;
-    this.tags.distrust();
+  /** Nothing that was made without the server until now is served any more. */
+  forgetAlone(): void {
+    this.alone++;
   }
 
-  /** The server is back: nothing that was made without it is served any more. */
-  rejoin(): void {
-    if (!this.isAlone) return;
-    this.isAlone = false;
-    this.trustedUntilMs = 0;
-    this.clear();
-  }
-
-  private keep(key: string, entry: CacheEntry, value: unknown, freshMs: number): void {
+  private keep(key: string, entry: CacheEntry, value: unknown, { freshMs, servedMs, aloneIn }: Keeping): void {
     const now = this.clock.now();
     const { codec, payload, stamps, costMs, freshUntilMs, keptUntilMs } = entry;
     const unpacked = unpack(codec, payload);
@@ -152,8 +154,8 @@ export class MemoryTier {
       costMs,
       freshUntilMs: now + freshMs,
       keptUntilMs: now + freshMs + keptUntilMs - freshUntilMs,
-      servedUntilMs: now + Math.min(freshMs, this.isAlone ? freshMs : this.options.ttlMs),
-      isAlone: this.isAlone,
+      servedUntilMs: now + servedMs,
+      aloneIn,
       primitive: value === null || typeof value !== 'object' ? value : undefined,
       frozen: undefined,
       checkedAt: this.tags.moment,
@@ -162,8 +164,10 @@ export class MemoryTier {
     this.held.set(key, held, size + HELD_BYTES);
   }
 
-  private isStillValid(held: Held): boolean {
-    if (held.isAlone || !this.tags.areCurrent(held.stamps)) return false;
+  private isStillValid(key: string, held: Held): boolean {
+    const isAlone = held.aloneIn > 0;
+    if (isAlone && (held.aloneIn !== this.alone || !this.isAway(key))) return false;
+    if (!isAlone && !this.tags.areCurrent(held.stamps)) return false;
     held.checkedAt = this.tags.moment;
     return true;
   }

@@ -1,5 +1,5 @@
 import { isWrongTypeError } from '../common/errors.ts';
-import type { RedisDoor } from '../redis/availability.types.ts';
+import type { RedisDoor, Shard } from '../redis/availability.types.ts';
 import { ABANDON, ACQUIRE, BUMP, CAPTURE, DESCRIBE, EXPIRE, FILL, REMOVE, RENEW, WRITE } from './cache.lua.ts';
 import { ABSENT, decodeEntry, encodeBody, type EntryDraft, type Found } from './cache-entry.ts';
 import type { Acquisition, CacheStore, KeyDescription, LeaseRequest, Notice } from './cache-store.interface.ts';
@@ -26,6 +26,18 @@ export class RedisCacheStore implements CacheStore {
 
   read(key: string): Promise<Found> {
     return this.connection.get(key).then(foundIn, foundBy);
+  }
+
+  get shards(): readonly Shard[] {
+    return this.connection.shards;
+  }
+
+  get places(): readonly string[] {
+    return this.connection.places;
+  }
+
+  shardOf(key: string): Shard | undefined {
+    return this.connection.shardOf(key);
   }
 
   async versions(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
@@ -67,10 +79,10 @@ export class RedisCacheStore implements CacheStore {
     return removed.filter(Boolean).length;
   }
 
-  async delPattern(pattern: string, notice: Notice): Promise<number> {
+  async delPattern(pattern: string, notice: Notice, shard?: Shard): Promise<number> {
     let count = 0;
     let removal = Promise.resolve(0);
-    for await (const keys of this.connection.scan(pattern)) {
+    for await (const keys of this.connection.scan(pattern, shard)) {
       count += await removal;
       // Awaited only after the next page was asked for: the removal travels behind its SCAN.
       removal = this.del(keys, '');

@@ -96,7 +96,7 @@ export async function startSingleNodeCluster(): Promise<TestServers> {
 }
 
 /** Three primaries, then a replica of each. The topology is written down beforehand, so no gossip is waited for. */
-export async function startCluster(): Promise<TestServers> {
+export async function startCluster(args: readonly string[] = []): Promise<TestServers> {
   const directory = temporaryDirectory();
   const ports = await freePorts(6);
   for (const port of ports) {
@@ -107,6 +107,7 @@ export async function startCluster(): Promise<TestServers> {
     ...inMemory(port, directory),
     ...clusterArguments,
     ...['--cluster-replica-validity-factor', '0', '--cluster-config-file', `nodes-${port}.conf`],
+    ...args,
   ]);
   await servers.stopUnless(Promise.all([untilClusterIsFormed(ports), untilReplicating(ports.slice(3))]));
   return servers;
