@@ -13,6 +13,7 @@ import type { RedisClient, RedisConnection } from '../redis/redis.connection.ts'
 import { BatchLoader, chunksOf, warmUp, type Loaded, type WarmEntry, type WarmReport } from './cache-batch.ts';
 import type { CacheEngine } from './cache-engine.ts';
 import type { ReadOrder } from './cache-read.ts';
+import type { CacheStack } from './cache-stack.ts';
 import type { Factory } from './cache-factory.ts';
 import { CacheCounts, type CacheMetricsSnapshot } from './cache-metrics.ts';
 import type { CacheStats, CacheStatsReader, LocalStats } from './cache-stats.ts';
@@ -67,11 +68,18 @@ export class CacheService {
   readonly #parts: CacheParts;
   readonly #scope: Scope;
   readonly #counts: CacheCounts;
+  // Looked at by every hit in memory, so at hand.
+  readonly #stack: CacheStack;
+  readonly #prefix: string;
+  readonly #isEverythingCached: boolean;
 
   constructor(parts: CacheParts, scope: Scope = ROOT) {
     this.#parts = parts;
     this.#scope = scope;
     this.#counts = parts.engine.metrics.caches.of(scope.name);
+    this.#stack = parts.engine.stack;
+    this.#prefix = scope.prefix;
+    this.#isEverythingCached = parts.options.enabled && parts.options.rolloutPercent === 100;
   }
 
   /**
@@ -79,11 +87,14 @@ export class CacheService {
    * Answers undefined while the server is away.
    * @throws WrongTypeError when the key holds a set, hash or list
    */
-  async get<T>(key: string): Promise<T | undefined> {
+  get<T>(key: string): Promise<T | undefined> {
+    const held = this.#peek(key, this.#parts.read.forRead(undefined));
+    return held === undefined ? this.#get(key) : Promise.resolve(held as T);
+  }
+
+  async #get<T>(key: string): Promise<T | undefined> {
     const counts = this.#counts;
     const options = this.#parts.read.forRead(undefined);
-    const held = this.#peek(key, options, counts);
-    if (held !== undefined) return held as T;
     const fullKey = this.#full(key);
     const startedAt = performance.now();
     const seen = await this.#unlessAway(
@@ -115,10 +126,17 @@ export class CacheService {
    * answers, once per key in this process.
    * @throws what the factory throws; FactoryTimeoutError; ReentrantLoadError when the factory waits for its own key
    */
-  async getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
+  getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
+    const options = this.#parts.read.known(ttl);
+    const held = options?.isServedAtOnce === true ? this.#peek(key, options) : undefined;
+    // Not an async method itself: a hit in memory costs one promise.
+    return held === undefined ? this.#getOrSet(key, ttl, factory) : Promise.resolve(held as T);
+  }
+
+  async #getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
     const options = this.#parts.read.forRead(ttl);
-    const held = this.#peek(key, options, options.counts ?? this.#counts);
-    if (held !== undefined && options.earlyRefresh === undefined && options.schema === undefined) return held as T;
+    const held = this.#peek(key, options);
+    if (held !== undefined && options.isServedAtOnce) return held as T;
     const order = this.#order(key, options, factory);
     if (held !== undefined && (await this.#isServed(held, order))) return held as T;
     return this.#isCached(order.key)
@@ -398,11 +416,10 @@ export class CacheService {
   }
 
   /** What this process holds; a key that is not a text is never held. */
-  #peek(key: string, options: ResolvedReadOptions, counts: CacheCounts): unknown {
-    const { enabled, rolloutPercent } = this.#parts.options;
-    if (!enabled || rolloutPercent < 100 || typeof key !== 'string') return undefined;
-    const { prefix } = this.#scope;
-    return this.#parts.engine.stack.peek(prefix === '' ? key : prefix + key, options, counts);
+  #peek(key: string, options: ResolvedReadOptions, counts = options.counts ?? this.#counts): unknown {
+    if (!this.#isEverythingCached || typeof key !== 'string') return undefined;
+    const prefix = this.#prefix;
+    return this.#stack.peek(prefix === '' ? key : prefix + key, options, counts);
   }
 
   /** The rarer wishes of a hit in memory. */

@@ -2,11 +2,13 @@ import { toMs, type Duration } from '../common/duration.ts';
 import { InvalidOptionsError, InvalidTtlError } from '../common/errors.ts';
 import type { Section } from '../common/option-rules.ts';
 import { readOptions, type ValuesOf } from '../common/read-options.ts';
+import { RememberedOptions } from './remembered-options.ts';
 import { CacheMetrics, type CacheCounts } from './cache-metrics.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
 import {
   GET_OR_SET_RULES,
   SET_RULES,
+  checkedTags,
   tagList,
   tagListOrFunction,
   type Coalescing,
@@ -35,6 +37,8 @@ export interface ResolvedReadOptions {
   readonly earlyRefresh: number | undefined;
   readonly tier: Tier;
   readonly schema: StandardSchema | undefined;
+  /** Whether a fresh value in memory is all that is asked for. */
+  readonly isServedAtOnce: boolean;
   /** Where the read is counted, if not with its namespace. */
   readonly counts: CacheCounts | undefined;
 }
@@ -49,19 +53,14 @@ const CALL_RULES = { ...GET_OR_SET_RULES, tags: tagListOrFunction };
 const WRITE_RULES = { ...SET_RULES, tags: tagList };
 
 /** A TTL or options of one call, as the caller gave them. */
-export type GivenOptions = number | Duration | GetOrSetOptions<never> | undefined;
-
-/** Options of a call as they were when they were resolved. */
-interface Remembered {
-  readonly given: Readonly<Record<string, unknown>>;
-  readonly count: number;
-  readonly resolved: ResolvedReadOptions;
-}
+export type GivenOptions = number | Duration | Given | undefined;
+type Given = GetOrSetOptions<never>;
 
 /** Checks the options of calls and fills in the defaults. What was resolved before is not resolved again. */
 export class ReadOptionsResolver {
   private readonly byTtl = new Map<unknown, ResolvedReadOptions>();
-  private readonly byObject = new WeakMap<object, Remembered>();
+  private readonly reads = new RememberedOptions();
+  private readonly writes = new RememberedOptions();
 
   /**
    * @param warn told once of each bare TTL that looks like milliseconds
@@ -73,9 +72,14 @@ export class ReadOptionsResolver {
     private readonly caches = new CacheMetrics().caches,
   ) {}
 
+  /** What was resolved before, tags left out, for who does not need them; never throws. */
+  known(given: GivenOptions): ResolvedReadOptions | undefined {
+    return typeof given === 'object' ? this.reads.find(given) : this.byTtl.get(given);
+  }
+
   /** @throws InvalidTtlError for a wrong `ttl`, InvalidOptionsError naming everything else that is wrong */
   forRead(given: GivenOptions): ResolvedReadOptions {
-    if (typeof given === 'object') return this.forObject(given);
+    if (typeof given === 'object') return this.forObject(given, this.reads, CALL_RULES);
     const known = this.byTtl.get(given);
     if (known !== undefined) return known;
     const resolved = this.resolve({}, CALL_RULES, given);
@@ -89,24 +93,18 @@ export class ReadOptionsResolver {
 
   /** @throws InvalidTtlError, InvalidOptionsError */
   forWrite(given: number | Duration | SetOptions | undefined): ResolvedReadOptions {
-    return typeof given === 'object' ? this.resolve(given, WRITE_RULES) : this.forRead(given);
+    return typeof given === 'object' ? this.forObject(given, this.writes, WRITE_RULES) : this.forRead(given);
   }
 
-  /** A caller that hands in the same object again usually means the same, but may have changed it. */
-  private forObject(given: GetOrSetOptions<never>): ResolvedReadOptions {
-    const known = this.byObject.get(given);
-    if (known !== undefined && isUnchanged(given as Record<string, unknown>, known)) return known.resolved;
-    const resolved = this.resolve(given, CALL_RULES);
-    const copy = { ...given, tags: typeof given.tags === 'object' ? [...given.tags] : given.tags };
-    this.byObject.set(given, { given: copy, count: Object.keys(given).length, resolved });
+  private forObject(given: Given, remembered: RememberedOptions, rules: Section): ResolvedReadOptions {
+    const known = remembered.find(given);
+    if (known !== undefined) return given.tags === undefined ? known : { ...known, ...split(checked(given.tags)) };
+    const resolved = this.resolve(given, rules);
+    remembered.remember(given, { ...resolved, ...split(this.defaults.tags) });
     return resolved;
   }
 
-  private resolve(
-    given: GetOrSetOptions<never>,
-    rules: Section,
-    ttl: number | Duration | undefined = given.ttl,
-  ): ResolvedReadOptions {
+  private resolve(given: Given, rules: Section, ttl: number | Duration | undefined = given.ttl): ResolvedReadOptions {
     const { defaults } = this;
     const ttlMs = ttl === undefined ? defaults.ttlMs : ttlToMs(ttl, ttl === given.ttl);
     const faults: string[] = [];
@@ -114,7 +112,9 @@ export class ReadOptionsResolver {
     if (faults.length > 0) throw new InvalidOptionsError('Wrong cache options', faults);
     const graceMs = read.grace ?? defaults.graceMs;
     const window = read.staleWhileRevalidate ?? defaults.staleWhileRevalidate;
-    const tags = read.tags ?? defaults.tags;
+    const earlyRefresh = unlessNone(read.earlyRefresh ?? defaults.earlyRefresh);
+    const tier = read.tier ?? defaults.tier;
+    const schema = unlessNone(read.schema ?? defaults.schema);
     return {
       ttlMs,
       graceMs,
@@ -122,14 +122,14 @@ export class ReadOptionsResolver {
       softTimeoutMs: unlessNone(read.softTimeout ?? defaults.softTimeoutMs),
       hardTimeoutMs: unlessNone(read.hardTimeout ?? defaults.hardTimeoutMs),
       jitter: read.jitter ?? defaults.jitter,
-      tags: typeof tags === 'function' ? NO_TAGS : tags,
-      tagsOf: typeof tags === 'function' ? tags : undefined,
+      ...split(read.tags ?? defaults.tags),
       cacheNull: read.cacheNull ?? defaults.cacheNull,
       coalesce: read.coalesce ?? defaults.coalesce,
       isFrozen: (read.read ?? defaults.read) === 'frozen',
-      earlyRefresh: unlessNone(read.earlyRefresh ?? defaults.earlyRefresh),
-      tier: read.tier ?? defaults.tier,
-      schema: unlessNone(read.schema ?? defaults.schema),
+      earlyRefresh,
+      tier,
+      schema,
+      isServedAtOnce: tier !== 'l2' && earlyRefresh === undefined && schema === undefined,
       counts: read.name === undefined ? undefined : this.caches.of(read.name),
     };
   }
@@ -145,17 +145,10 @@ function ttlToMs(ttl: number | Duration, isOption: boolean): number {
   return toMs(ttl, 's');
 }
 
-function isUnchanged(given: Readonly<Record<string, unknown>>, known: Remembered): boolean {
-  let count = 0;
-  for (const name in given) {
-    if (given[name] !== known.given[name] && !areSameTags(given[name], known.given[name])) return false;
-    count++;
-  }
-  return count === known.count;
-}
+type Tags = readonly string[] | TagsOf;
 
-const areSameTags = (some: unknown, others: unknown): boolean =>
-  Array.isArray(some) &&
-  Array.isArray(others) &&
-  some.length === others.length &&
-  some.every((tag, index) => tag === others[index]);
+const split = (tags: Tags) =>
+  typeof tags === 'function' ? { tags: NO_TAGS, tagsOf: tags } : { tags, tagsOf: undefined };
+
+/** @throws InvalidOptionsError */
+const checked = (tags: Tags): Tags => (typeof tags === 'function' ? tags : checkedTags(tags));

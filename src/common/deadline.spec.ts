@@ -26,7 +26,7 @@ describe('withDeadline', () => {
     };
     await withDeadline(Promise.resolve('done'), 50, noting);
     await expect(withDeadline(Promise.reject(new Error('failed')), 50, noting)).rejects.toThrow('another');
-    const slow = new Promise<string>((resolve) => setTimeout(resolve, 30, 'too late'));
+    const slow = new Promise<string>((resolve) => setTimeout(resolve, 300, 'too late'));
     await expect(withDeadline(slow, 5, noting)).rejects.toThrow('late');
     await slow;
     expect(ends).toEqual(['done', 'failed', 'late']);

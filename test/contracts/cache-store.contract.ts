@@ -67,7 +67,7 @@ export function describeCacheStoreContract(name: string, open: () => Promise<Cac
 
       it('keeps binary payloads byte for byte', async () => {
         const bytes = Buffer.from([0, 255, 13, 10, 126, 49]);
-        await store.write([[key, { ...draft(''), payload: bytes }]], '');
+        await store.write([[key, { ...draft(''), codec: 'b', payload: bytes }]], '');
         expect(Buffer.compare(entryOf(await store.read(key)).payload as Buffer, bytes)).toBe(0);
       });
 
