@@ -28,6 +28,7 @@ import { CacheHealthIndicator } from './health/cache.health.ts';
 import { RouteCacheExplorer } from './http-cache/route-cache.explorer.ts';
 import { RouteCacheInterceptor } from './http-cache/route-cache.interceptor.ts';
 import { LockKeeper } from './lock/lock-keeper.ts';
+import { LockExplorer } from './lock/lock.explorer.ts';
 import { LockService } from './lock/lock.service.ts';
 import { CacheMetricsExporter } from './metrics/cache-metrics.exporter.ts';
 import { FactsSource } from './metrics/facts.source.ts';
@@ -247,6 +248,7 @@ export const providers: Provider[] = [
   },
   ServiceExplorer,
   CacheableExplorer,
+  LockExplorer,
   CircuitBreakerExplorer,
   RouteCacheExplorer,
   RouteCacheInterceptor,

@@ -41,6 +41,10 @@ export {
 } from './lock/lock.service.ts';
 export type { LockMetrics } from './lock/lock-metrics.ts';
 export { currentLock } from './lock/lock-context.ts';
+export { CurrentLock } from './lock/current-lock.decorator.ts';
+export { LockGuard } from './lock/lock.guard.ts';
+export { WithLock, type LockedMethodDecorator } from './lock/with-lock.decorator.ts';
+export type { WithLockOptions } from './lock/lock-operation.ts';
 export type { Lock } from './lock/lock.handle.ts';
 export type { LockModuleOptions } from './lock/lock.options.ts';
 export type { LockOptions } from './lock/lock-request.ts';

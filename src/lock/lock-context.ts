@@ -8,6 +8,10 @@ export class ProtectedWork {
   readonly ended: Promise<void>;
   isOver = false;
   end!: () => void;
+  /** The handler it was begun for, until that is called. */
+  handler: object | undefined;
+  /** The call of that handler while it runs; it never rejects. */
+  call: Promise<void> | undefined;
 
   /** @param owner whose locks these are: two applications in one process do not know each other's */
   constructor(
@@ -21,6 +25,16 @@ export class ProtectedWork {
 
   run<T>(act: () => T): T {
     return storage.run(this, act);
+  }
+
+  /** Calls the handler it was begun for. */
+  handle<T>(run: () => Promise<T>): Promise<T> {
+    this.handler = undefined;
+    // A stream is no promise.
+    const answer = Promise.resolve(run());
+    const over = (): void => void (this.call = undefined);
+    this.call = answer.then(over, over);
+    return answer;
   }
 
   /** What is still done in its context is not protected any more. */
@@ -51,7 +65,7 @@ export function currentLock(): Lock | undefined {
 }
 
 /** The innermost protected work that is not over. */
-function currentWork(): ProtectedWork | undefined {
+export function currentWork(): ProtectedWork | undefined {
   if (running === 0) return undefined;
   let work = storage.getStore();
   while (work?.isOver) work = work.outer;

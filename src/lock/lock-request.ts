@@ -44,11 +44,18 @@ export interface LockRequest {
   readonly isUnattended?: boolean;
 }
 
-export const LOCK_OPTION_RULES = {
-  ...LOCK_RULES,
+/** Options of a lock that do not change from call to call. */
+export const LOCK_HOLD_RULES = {
+  ttl: LOCK_RULES.ttl,
+  onOutage: LOCK_RULES.onOutage,
   wait: as('waitMs', duration('0ms', '1h')),
   extend: flag,
   replicas: integer(0, 100),
+};
+
+const RULES = {
+  ...LOCK_RULES,
+  ...LOCK_HOLD_RULES,
   signal: rule('an AbortSignal', (value) => (value instanceof AbortSignal ? value : undefined)),
 } satisfies RulesOf<LockOptions>;
 
@@ -72,7 +79,7 @@ export class LockRequests {
 
   #read(options: LockOptions): LockRequest {
     const faults: string[] = [];
-    const given = readOptions(options, LOCK_OPTION_RULES, faults);
+    const given = readOptions(options, RULES, faults);
     const { retryCount, ...request } = { extend: true, replicas: 0, limit: 1, ...this.defaults, ...given };
     if (faults.length > 0) throw new InvalidOptionsError('Wrong lock options', faults);
     return { waitMs: retryCount * request.retryDelayMs, ...request };

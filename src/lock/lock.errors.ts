@@ -1,17 +1,35 @@
 import { ConflictException, InternalServerErrorException, ServiceUnavailableException } from '@nestjs/common';
 import { bodyOf, BRAND, predicateOf } from '../common/errors.ts';
 
+/** What clients are told: never which resource it is about. */
+export const LOCK_CONFLICT = 'Somebody else is working on this: try again in a moment';
+export const LOCKS_UNAVAILABLE = 'Locks are not available at the moment';
+
+/** What a handler answers with instead of the plain error. */
+export interface LockProblem {
+  readonly status?: number;
+  readonly body: object;
+}
+
 /** Thrown (409) when somebody else still held the lock at the end of the wait. */
 export class LockConflictError extends ConflictException {
   readonly code = 'KEEP_LOCK_CONFLICT';
   readonly [BRAND] = true;
+  readonly #status: number | undefined;
 
   /** @param retryAfterMs how long the holder's lease lasts unless it is extended or released */
   constructor(
     readonly resource: string,
     readonly retryAfterMs: number,
+    problem?: LockProblem,
   ) {
-    super(bodyOf(409, 'KEEP_LOCK_CONFLICT', 'Somebody else is working on this: try again in a moment'));
+    super(problem?.body ?? bodyOf(409, 'KEEP_LOCK_CONFLICT', LOCK_CONFLICT));
+    this.#status = problem?.status;
+  }
+
+  /** 409, unless `@WithLock` asks for another one. */
+  override getStatus(): number {
+    return this.#status ?? super.getStatus();
   }
 }
 export const isLockConflictError = predicateOf<LockConflictError>('KEEP_LOCK_CONFLICT');
@@ -26,8 +44,9 @@ export class LockUnavailableError extends ServiceUnavailableException {
   constructor(
     readonly resource: string,
     cause?: unknown,
+    problem?: LockProblem,
   ) {
-    super(bodyOf(503, 'KEEP_LOCK_UNAVAILABLE', 'Locks are not available at the moment'), { cause });
+    super(problem?.body ?? bodyOf(503, 'KEEP_LOCK_UNAVAILABLE', LOCKS_UNAVAILABLE), { cause });
   }
 }
 export const isLockUnavailableError = predicateOf<LockUnavailableError>('KEEP_LOCK_UNAVAILABLE');

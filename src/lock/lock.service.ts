@@ -60,6 +60,7 @@ const MAX_PERMITS = 10_000;
 const MAX_RESOURCES = 100;
 const MAX_PAGE = 1_000;
 const HASH_LENGTH = 16;
+const FAMILY = 'lock:';
 
 /**
  * Leases on named resources, shared by all processes.
@@ -271,7 +272,10 @@ export class LockService {
     return names.map((name) => this.#resourceOf(name)).sort((a, b) => (a.key < b.key ? -1 : Number(a.key > b.key)));
   }
 
+  /** Every key says `lock` already: `lock:x` is another way to write `x`. */
   #resourceOf(name: string): Resource {
-    return { name, key: this.#keys.internal('lock', validKey(name, 'lock resource')) };
+    const resource = validKey(name, 'lock resource');
+    const bare = resource.startsWith(FAMILY) ? resource.slice(FAMILY.length) : resource;
+    return { name, key: this.#keys.internal('lock', bare.trim() === '' ? resource : bare) };
   }
 }
