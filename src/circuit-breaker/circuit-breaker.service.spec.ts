@@ -178,6 +178,12 @@ describe('an open circuit', () => {
     expect(handle.nextTryAt).toBe(Date.now() + 600);
   });
 
+  it('has a time to come back that lies ahead, also when the event loop is late', async () => {
+    const handle = await open();
+    jest.setSystemTime(Date.now() + 2 * RESET_MS);
+    await expect(handle.fire()).rejects.toMatchObject({ retryAfterMs: 1 });
+  });
+
   it('admits nobody before the reset timeout', async () => {
     const handle = await open();
     await pass(RESET_MS - 1);
@@ -199,7 +205,9 @@ describe('a half-open circuit', () => {
     expect(operation).toHaveBeenCalledTimes(halfOpenMaxCalls);
     answer.resolve('fine');
     const outcomes = await Promise.all(calls);
-    expect(outcomes.filter(isCircuitOpenError)).toHaveLength(100 - halfOpenMaxCalls);
+    const refused = outcomes.filter(isCircuitOpenError);
+    expect(refused).toHaveLength(100 - halfOpenMaxCalls);
+    expect(new Set(refused.map(({ retryAfterMs }) => retryAfterMs))).toEqual(new Set([1_000]));
     expect(handle.closed).toBe(true);
   });
 
