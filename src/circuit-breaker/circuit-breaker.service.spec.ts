@@ -4,6 +4,7 @@ import {
   NotFoundException,
   ServiceUnavailableException,
 } from '@nestjs/common';
+import type Opossum from 'opossum';
 import { InvalidOptionsError } from '../common/errors.ts';
 import {
   CircuitFullError,
@@ -13,6 +14,7 @@ import {
   isCircuitOpenError,
   isCircuitTimeoutError,
 } from './circuit-breaker.errors.ts';
+import { circuitOf } from './circuit-breaker.handle.ts';
 import { CircuitBreakerService } from './circuit-breaker.service.ts';
 import { CIRCUIT_BREAKER_DEFAULTS } from './circuit-breaker.options.ts';
 import type { CircuitBreakerConfig } from './circuit.config.ts';
@@ -105,6 +107,26 @@ describe('a closed circuit', () => {
     await failTimes(500);
     expect(handle.opened).toBe(true);
     expect(handle.stats.rejects).toBeGreaterThanOrEqual(400);
+  });
+
+  it('forgets how many have failed in a row when it is closed by hand', async () => {
+    const handle = service.create(succeed, config({ volumeThreshold: 1_000_000 }));
+    await failTimes(100);
+    expect(handle.opened).toBe(true);
+    service.close('payments');
+    await failTimes(99);
+    expect(handle.closed).toBe(true);
+    await failTimes(1);
+    expect(handle.opened).toBe(true);
+  });
+
+  it('keeps nothing for each call', async () => {
+    const handle = service.create(succeed, config());
+    for (let times = 0; times < 50; times += 1) await handle.fire();
+    const opossum = circuitOf(handle).machine.events as unknown as Pick<Opossum, 'status'>;
+    expect(opossum.status.window.flatMap(({ latencyTimes }) => latencyTimes)).toEqual([]);
+    // The slices of the window; no snapshots.
+    expect(jest.getTimerCount()).toBe(1);
   });
 
   it('never opens with a threshold of 100', async () => {
@@ -219,6 +241,17 @@ describe('a half-open circuit', () => {
     expect(handle.nextTryAt).toBe(Date.now() + RESET_MS);
   });
 
+  it('admits as many trials again after another break', async () => {
+    const handle = await open({ halfOpenMaxCalls: 2 });
+    for (let breaks = 0; breaks < 3; breaks += 1) {
+      await pass(RESET_MS);
+      expect(handle.halfOpen).toBe(true);
+      const operation = jest.fn(fail);
+      await Promise.all(Array.from({ length: 10 }, () => outcomeOf(service.execute('payments', operation))));
+      expect(operation).toHaveBeenCalledTimes(2);
+    }
+  });
+
   it('starts anew when a trial succeeds: one more failure does not open it', async () => {
     const handle = await open();
     await pass(RESET_MS);
@@ -266,6 +299,16 @@ describe('a call that takes too long', () => {
     expect((error as CircuitTimeoutError).getStatus()).toBe(504);
     expect(signal?.reason).toBe(error);
     expect(service.getStats()['payments']?.stats).toMatchObject({ failures: 1, timeouts: 1, successes: 0 });
+  });
+
+  it('is told with its arguments and how long it took', async () => {
+    const timeouts: unknown[][] = [];
+    const handle = service
+      .create((id: number) => pending<string>().promise.then(() => id), config({ timeout: 250 }))
+      .on('timeout', (...details: unknown[]) => timeouts.push(details));
+    const call = outcomeOf(handle.fire(7));
+    await pass(250);
+    expect(timeouts).toEqual([[await call, 250, [7]]]);
   });
 
   it('does not count again when it ends after all', async () => {
@@ -580,6 +623,14 @@ describe('operating circuits', () => {
     expect(service.get('b')?.closed).toBe(true);
   });
 
+  it('forgets the failures of a closed one when it is reset', async () => {
+    const handle = service.create(succeed, config());
+    await failTimes(3);
+    service.reset('payments');
+    await failTimes(3);
+    expect(handle.closed).toBe(true);
+  });
+
   it('says when there is no such circuit', () => {
     expect([service.reset('x'), service.isolate('x'), service.close('x')]).toEqual([false, false, false]);
     expect(service.get('x')).toBeUndefined();
@@ -587,6 +638,7 @@ describe('operating circuits', () => {
 
   it('finds a circuit by its name, also one that has no operation of its own', async () => {
     const handle = service.create(succeed, config());
+    service.create(fail, config());
     expect(service.get('payments')).toBe(handle);
     await service.execute('quotes', succeed);
     expect(service.get('quotes')).toBe(service.get('quotes'));

@@ -8,6 +8,9 @@ const SLICES = 10;
 /** In a window full of successes the share of failures stays low for long: so many in a row say enough. */
 const ENOUGH_IN_A_ROW = 100;
 
+/** In place of opossum's list of how long each call took, which only its percentiles would read. */
+const NO_TIMES: number[] = Object.assign([], { push: () => 0 });
+
 /** How a call ended. `era`: the state of the circuit it was admitted in, counted from the first. */
 export interface Ending {
   readonly era: number;
@@ -53,7 +56,8 @@ export class CircuitMachine {
     this.#breaker.on('open', () => this.#move('OPEN'));
     this.#breaker.on('halfOpen', () => this.#move('HALF_OPEN'));
     this.#breaker.on('close', () => this.#move('CLOSED'));
-    this.#slices = setInterval(() => this.#window.emit('rotate'), config.windowMs / SLICES).unref();
+    this.#beginSlice();
+    this.#slices = setInterval(() => this.#beginSlice(), config.windowMs / SLICES).unref();
   }
 
   get state(): CircuitState {
@@ -126,7 +130,7 @@ export class CircuitMachine {
   /** What happened so far has no part in when the circuit opens. */
   forget(): void {
     this.#failuresInARow = 0;
-    for (let slice = 0; slice < SLICES; slice += 1) this.#window.emit('rotate');
+    for (let slice = 0; slice < SLICES; slice += 1) this.#beginSlice();
   }
 
   /** Ends the timers. */
@@ -134,6 +138,12 @@ export class CircuitMachine {
     this.#isShutdown = true;
     clearInterval(this.#slices);
     this.#breaker.shutdown();
+  }
+
+  #beginSlice(): void {
+    this.#window.emit('rotate');
+    const [slice] = this.#breaker.status.window;
+    if (slice !== undefined) slice.latencyTimes = NO_TIMES;
   }
 
   #reasonToOpen(): string | undefined {
