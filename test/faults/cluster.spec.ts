@@ -5,7 +5,7 @@ import { openCacheApp, type CacheApp } from '../support/cache-app.ts';
 import { eventually } from '../support/eventually.ts';
 import { HOST } from '../support/free-ports.ts';
 import { Load, longest, median } from '../support/load.ts';
-import { startCluster, type TestServers } from '../support/servers.ts';
+import { ask, startCluster, type TestServers } from '../support/servers.ts';
 
 const DEADLINE_MS = 200;
 const HEALTHY_WITHIN_MS = 8_000;
@@ -117,6 +117,31 @@ describe('a cluster', () => {
       for (const value of await cache.getMany(lost)) expect(value).toBeUndefined();
       await cache.set(lost[0]!, 'stored');
       expect(await (await open()).cache.get(lost[0]!)).toBe('stored');
+    });
+  });
+
+  it.each([
+    ['by command (F31)', () => ask(servers.ports[5]!, 'CLUSTER', 'FAILOVER'), 500],
+    ['because the primary was killed (F32)', () => servers.kill(2), DEADLINE_MS + 100],
+  ])('follows a replica that takes over %s; nothing invalidated comes back', async (_, fault, boundMs) => {
+    servers = await startCluster();
+    const app = await open();
+    const { cache } = app;
+    await cache.setMany(names.map((name) => [name, 'old']));
+    const load = loadOf(app, names);
+    await sleep(200);
+    await fault();
+    await cache.del(...lost);
+    await eventually(async () => (await ask(servers.ports[5]!, 'ROLE')).includes('master'), { withinMs: 10_000 });
+    await becomes(app, 'server');
+    await eventually(() => cache.getLocalStats().journal === 0);
+    await load.stop();
+    expect(load.samples.filter(({ error }) => error !== undefined)).toEqual([]);
+    expect(longest(load.samples)).toBeLessThan(boundMs + load.lagMs);
+    for (const value of await cache.getMany(lost)) expect(['made', undefined]).toContain(value);
+    await eventually(async () => {
+      await cache.set(lost[0]!, 'stored');
+      expect(await ask(servers.ports[5]!, 'EXISTS', `app:v1:${lost[0]!}`)).toBe(':1\r\n');
     });
   });
 });
