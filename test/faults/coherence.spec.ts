@@ -113,6 +113,16 @@ describe.each(['pubsub', 'tracking'] as const)('memory of several processes, coh
     expect(await readB()).toBe('new');
   });
 
+  it('distrusts its memory at the moment its subscription is in force again', async () => {
+    let heldAfterwards: unknown = 'not told yet';
+    const look = () => setImmediate(() => (heldAfterwards = heldByB()));
+    const end = await b.cache.subscribe('anything', () => undefined, { onResync: () => void look() });
+    await warmUpB();
+    proxy.cut();
+    await eventually(() => expect(heldAfterwards).toBeUndefined());
+    await end();
+  });
+
   it('holds values again after its commands had lost their connection for a moment', async () => {
     await raw.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     await eventually(() => a.cache.isRedisAvailable() && b.cache.isRedisAvailable());
