@@ -58,7 +58,8 @@ export class CacheKeeper {
   async renew<T>(seen: Seen<T>, ttlMs: number, options: ResolvedReadOptions, held: Held): Promise<Kept<T>> {
     if (seen.kind !== 'stale') throw new Error('There is no stale value to keep');
     const { codec, payload, costMs, stamps } = seen.entry;
-    const current = stampsOf(stampNames(stamps), held.versions);
+    // The tags that only its factory could tell stay: they count from when it was made.
+    const current = stampsOf(stampNames(stamps), new Map([...stamps, ...held.versions]));
     const draft = { codec, payload, costMs, stamps: current, ...lifetime(ttlMs, options) };
     return { copy: seen.copy, entry: await this.fill(held, draft) };
   }
