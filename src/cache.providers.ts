@@ -1,4 +1,5 @@
 import type { Provider } from '@nestjs/common';
+import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { channelsOf, openBackend, type Backend } from './cache.backends.ts';
 import { CacheLifecycle } from './cache.lifecycle.ts';
 import { MODULE_OPTIONS_TOKEN } from './cache.module-definition.ts';
@@ -36,6 +37,7 @@ import { MetricsLog } from './metrics/metrics.log.ts';
 import { RedisKeyWatch } from './message-bus/redis-key-watch.ts';
 import type { RedisConnection } from './redis/redis.connection.ts';
 import { PubSub } from './message-bus/pub-sub.ts';
+import { RateLimitExplorer } from './rate-limit/rate-limit.explorer.ts';
 import { RateLimitService } from './rate-limit/rate-limit.service.ts';
 
 const OPTIONS = Symbol.for('nestjs-keep:resolved-options');
@@ -245,6 +247,16 @@ export const providers: Provider[] = [
     inject: [CacheStatsReader, OPTIONS],
     useFactory: (stats: CacheStatsReader, { metrics, logLevel }: ResolvedModuleOptions) =>
       new MetricsLog(stats, metrics.logEveryMs, new LeveledLogger('CacheMetrics', logLevel)),
+  },
+  {
+    provide: RateLimitExplorer,
+    inject: [ModulesContainer, HttpAdapterHost, RateLimitService, OPTIONS],
+    useFactory: (
+      modules: ModulesContainer,
+      adapters: HttpAdapterHost,
+      limits: RateLimitService,
+      { logLevel }: ResolvedModuleOptions,
+    ) => new RateLimitExplorer(modules, adapters, limits, new LeveledLogger('RateLimit', logLevel)),
   },
   ServiceExplorer,
   CacheableExplorer,

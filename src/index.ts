@@ -64,6 +64,8 @@ export type { RateLimitDecision } from './rate-limit/rate-limit.decision.ts';
 export type { RateLimitMetrics } from './rate-limit/rate-limit.metrics.ts';
 export type { ConsumeOptions, RateLimitEscalation, RateLimitPolicy } from './rate-limit/rate-limit.policy.ts';
 export type { RateLimitHeaders, RateLimitModuleOptions } from './rate-limit/rate-limit.options.ts';
+export { RateLimit, SkipRateLimit } from './rate-limit/rate-limit.decorator.ts';
+export { RateLimitGuard } from './rate-limit/rate-limit.guard.ts';
 export type { LimitedRequest } from './rate-limit/limited-request.ts';
 export { isRateLimitExceededError, RateLimitExceededError } from './rate-limit/rate-limit.errors.ts';
 

@@ -60,10 +60,10 @@ export function parseAddressRange(text: unknown): AddressRange | undefined {
 /** Addresses and networks, as options list them. */
 export class AddressList {
   readonly #list = new BlockList();
-  readonly #isEmpty: boolean;
+  readonly isEmpty: boolean;
 
   constructor(ranges: readonly string[]) {
-    this.#isEmpty = ranges.length === 0;
+    this.isEmpty = ranges.length === 0;
     for (const range of ranges) {
       const { address, prefix } = parseAddressRange(range) ?? {};
       if (address !== undefined && prefix !== undefined) this.#list.addSubnet(address, prefix, familyOf(address));
@@ -71,7 +71,7 @@ export class AddressList {
   }
 
   has(address: string | undefined): boolean {
-    return !this.#isEmpty && address !== undefined && this.#list.check(address, familyOf(address));
+    return !this.isEmpty && address !== undefined && this.#list.check(address, familyOf(address));
   }
 }
 

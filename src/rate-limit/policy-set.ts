@@ -1,6 +1,7 @@
 import { nth } from '../common/nth.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { received } from '../common/read-options.ts';
+import type { LimitedRequest } from './limited-request.ts';
 import type { Charge, Quota } from './rate-limit-store.interface.ts';
 import type { ResolvedPolicy } from './rate-limit.policy.ts';
 
@@ -8,11 +9,36 @@ import type { ResolvedPolicy } from './rate-limit.policy.ts';
 export class PolicySet {
   /** Of the usual requests, by tier: stores know what to do with a charge they have seen before. */
   readonly #charges = new Map<string | undefined, Charge>();
+  readonly #hasTiers: boolean;
+  readonly #hasSkips: boolean;
+  readonly #hasCosts: boolean;
 
   constructor(
     readonly policies: readonly ResolvedPolicy[],
     private readonly consumesOnReject: boolean,
-  ) {}
+  ) {
+    this.#hasTiers = policies.some(({ hasTiers }) => hasTiers);
+    this.#hasSkips = policies.some(({ skip }) => skip !== undefined);
+    this.#hasCosts = policies.some(({ cost }) => cost !== undefined);
+  }
+
+  get hasTiers(): boolean {
+    return this.#hasTiers;
+  }
+
+  /** Without the policies that skip the request; undefined when that is all of them. */
+  appliedTo(request: LimitedRequest): PolicySet | undefined {
+    if (!this.#hasSkips) return this;
+    const applied = this.policies.filter(({ skip }) => skip?.(request) !== true);
+    if (applied.length === 0) return undefined;
+    return applied.length === this.policies.length ? this : new PolicySet(applied, this.consumesOnReject);
+  }
+
+  /** Undefined when each costs one unit. */
+  costsOf(request: LimitedRequest): readonly number[] | undefined {
+    if (!this.#hasCosts) return undefined;
+    return this.policies.map(({ cost = 1 }) => (typeof cost === 'function' ? cost(request) : cost));
+  }
 
   /**
    * @param costs one for each policy

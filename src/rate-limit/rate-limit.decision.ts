@@ -41,9 +41,16 @@ export const remainingOf = ({ quota, state }: PolicyStanding): number =>
 /** Whether this policy is a reason to refuse the call. */
 export const isViolated = ({ quota, state }: PolicyStanding): boolean => state.retryAfterMs > 0 && !quota.isShadow;
 
+/** Of those that refused, or else of all, the one with the least share left. */
+export function tightestOf(standings: readonly PolicyStanding[]): PolicyStanding {
+  if (standings.length === 1) return nth(standings, 0);
+  const violated = standings.filter(isViolated);
+  return (violated.length > 0 ? violated : standings).reduce(tighter);
+}
+
 export function decisionOf(standings: readonly PolicyStanding[], degraded: boolean): RateLimitDecision {
-  const violated = standings.length === 1 && !isViolated(nth(standings, 0)) ? [] : standings.filter(isViolated);
-  const tightest = violated.length > 0 ? violated.reduce(tighter) : standings.reduce(tighter);
+  const violated = standings.filter(isViolated);
+  const tightest = tightestOf(standings);
   return {
     allowed: violated.length === 0,
     limit: tightest.quota.capacity,

@@ -3,6 +3,7 @@ import { nearest } from '../common/nearest.ts';
 import { received } from '../common/read-options.ts';
 import { PolicySet } from './policy-set.ts';
 import type { ResolvedRateLimitModuleOptions } from './rate-limit.options.ts';
+import type { RateLimitRule } from './rate-limit.rules.ts';
 import { type RateLimitPolicy, type ResolvedPolicy, resolvePolicy } from './rate-limit.policy.ts';
 
 /** A name from the module's options, a policy, or several. */
@@ -16,6 +17,8 @@ export class RateLimitPolicies {
   readonly #named: ReadonlyMap<string, PolicySet>;
   readonly #resolved = new WeakMap<object, PolicySet>();
   readonly #plain = new Map<string, PolicySet>();
+  /** A handler may be inherited by several classes. */
+  readonly #byRules = new WeakMap<readonly RateLimitRule[], Map<string, PolicySet>>();
 
   constructor(
     private readonly options: Pick<ResolvedRateLimitModuleOptions, 'policies' | 'onOutage' | 'consumeOnReject'>,
@@ -34,8 +37,22 @@ export class RateLimitPolicies {
     return set;
   }
 
-  has(name: string): boolean {
-    return this.#named.has(name);
+  /**
+   * What stands on a handler, or the module's `default`, or nothing.
+   * @param name of policies that have none
+   */
+  setFor(rules: readonly RateLimitRule[] | undefined, name: string): PolicySet | undefined {
+    return rules === undefined ? this.#named.get('default') : this.setOfRules(rules, name);
+  }
+
+  setOfRules(rules: readonly RateLimitRule[], name: string): PolicySet {
+    const byName = this.#byRules.get(rules) ?? new Map<string, PolicySet>();
+    this.#byRules.set(rules, byName);
+    const known = byName.get(name);
+    if (known !== undefined) return known;
+    const set = this.setOf(rules.flatMap((rule) => this.#policiesOf(rule, name)));
+    byName.set(name, set);
+    return set;
   }
 
   /** A limit of its own for each window, all under one name. */
@@ -51,6 +68,11 @@ export class RateLimitPolicies {
 
   setOf(policies: readonly ResolvedPolicy[]): PolicySet {
     return new PolicySet(policies, this.options.consumeOnReject);
+  }
+
+  #policiesOf({ named, policies = [] }: RateLimitRule, name: string): readonly ResolvedPolicy[] {
+    if (named !== undefined) return this.resolve(named).policies;
+    return policies.map((policy) => resolvePolicy(policy, { name, onOutage: this.options.onOutage }));
   }
 
   #read(input: RateLimitPolicy | readonly RateLimitPolicy[]): ResolvedPolicy[] {

@@ -5,7 +5,7 @@ import { type Duration, toMs } from '../common/duration.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { validKey } from '../common/keys.ts';
 import { integer } from '../common/option-rules.ts';
-import { readOptions } from '../common/read-options.ts';
+import { readOptions, received } from '../common/read-options.ts';
 import type { PolicySet } from './policy-set.ts';
 import type { Charge, Quota, RateLimitStore } from './rate-limit-store.interface.ts';
 import { decisionOf, type Judgement, type PolicyStanding, type RateLimitDecision } from './rate-limit.decision.ts';
@@ -13,6 +13,7 @@ import { noRateLimitCounts, type RateLimitMetrics } from './rate-limit.metrics.t
 import { RATE_LIMIT_DEFAULTS, type ResolvedRateLimitModuleOptions } from './rate-limit.options.ts';
 import { type PolicyInput, RateLimitPolicies } from './rate-limit.policies.ts';
 import type { ConsumeOptions } from './rate-limit.policy.ts';
+import type { RateLimitRule } from './rate-limit.rules.ts';
 import type { SharedLimits, Verdict } from './shared-limits.ts';
 
 /** Where the module logs. */
@@ -23,7 +24,7 @@ export interface RateLimitLogger {
 const SILENT: RateLimitLogger = { warn: () => undefined };
 
 /** What a call is judged by. */
-export interface Request {
+export interface JudgedRequest {
   readonly set: PolicySet;
   /** One for each policy of the set. */
   readonly subjects: readonly string[];
@@ -46,7 +47,8 @@ export class RateLimitService {
   /** @param limits a store in this process, or one on a server with all that it takes to live without it */
   constructor(
     private readonly limits: RateLimitStore | SharedLimits,
-    options: ResolvedRateLimitModuleOptions = RATE_LIMIT_DEFAULTS,
+    /** @internal */
+    readonly options: ResolvedRateLimitModuleOptions = RATE_LIMIT_DEFAULTS,
     private readonly logger: RateLimitLogger = SILENT,
   ) {
     this.#policies = new RateLimitPolicies(options);
@@ -107,26 +109,35 @@ export class RateLimitService {
     return { ...this.#counts };
   }
 
+  /** @internal What a call of a provider's method is judged by: a function of its arguments, or that it is called. */
+  requestOfCall(rules: readonly RateLimitRule[], name: string, args: readonly unknown[]): JudgedRequest {
+    const set = this.#policies.setOfRules(rules, name);
+    const subjects = set.policies.map(({ by }) =>
+      typeof by === 'function' ? subjectOfCall(by, args, name) : EVERYBODY,
+    );
+    return { set, subjects, charge: set.chargeFor(undefined) };
+  }
+
   /** @internal */
-  spend(request: Request): Judgement | Promise<Judgement> {
+  spend(request: JudgedRequest): Judgement | Promise<Judgement> {
     const verdict = this.limits.spend(request.charge, request.subjects);
     if (verdict instanceof Promise) return verdict.then((answer) => this.#judge(request, asVerdict(answer)));
     return this.#judge(request, asVerdict(verdict));
   }
 
   /** @internal */
-  look(request: Request): Judgement | Promise<Judgement> {
+  look(request: JudgedRequest): Judgement | Promise<Judgement> {
     const verdict = this.limits.look(request.charge, request.subjects);
     if (verdict instanceof Promise) return verdict.then((answer) => judgementOf(request, asVerdict(answer)));
     return judgementOf(request, asVerdict(verdict));
   }
 
   /** @internal Gives back what an admitted request was charged. */
-  async giveBack({ charge, subjects }: Request, which: readonly number[]): Promise<void> {
+  async giveBack({ charge, subjects }: JudgedRequest, which: readonly number[]): Promise<void> {
     for (const at of which) await this.limits.refund(nth(charge.quotas, at), nth(subjects, at), nth(charge.costs, at));
   }
 
-  #requestOf(policy: PolicyInput, subject: string, options?: ConsumeOptions): Request {
+  #requestOf(policy: PolicyInput, subject: string, options?: ConsumeOptions): JudgedRequest {
     const set = this.#policies.resolve(policy);
     validKey(subject, 'subject');
     const { cost, tier } = options === undefined ? NO_OPTIONS : readConsumeOptions(options);
@@ -142,7 +153,7 @@ export class RateLimitService {
   }
 
   /** Counts and logs what came of a request, once. */
-  #judge(request: Request, verdict: Verdict): Judgement {
+  #judge(request: JudgedRequest, verdict: Verdict): Judgement {
     const judgement = judgementOf(request, verdict);
     const { allowed } = judgement.decision;
     const counts = this.#counts;
@@ -166,6 +177,18 @@ export class RateLimitService {
   }
 }
 
+const EVERYBODY = 'everybody';
+
+/** A count that is nobody's would be everybody's. */
+function subjectOfCall(by: (...args: never[]) => unknown, args: readonly unknown[], name: string): string {
+  const subject = by(...(args as never[]));
+  const text = typeof subject === 'number' || typeof subject === 'bigint' ? String(subject) : subject;
+  if (typeof text === 'string' && text.trim() !== '') return text;
+  throw new InvalidOptionsError(`${name}: @RateLimit`, [
+    `by: must return a text or a number; received ${received(text)}`,
+  ]);
+}
+
 const NO_OPTIONS: ConsumeOptions = {};
 
 function readConsumeOptions(options: ConsumeOptions): ConsumeOptions {
@@ -184,7 +207,7 @@ const aTier = {
 const asVerdict = (answer: Verdict | Verdict['states']): Verdict =>
   'states' in answer ? answer : { states: answer, by: 'store' };
 
-const judgementOf = ({ set, charge, subjects }: Request, { states, by }: Verdict): Judgement => {
+const judgementOf = ({ set, charge, subjects }: JudgedRequest, { states, by }: Verdict): Judgement => {
   const standings = states.map((state, at): PolicyStanding => ({
     policy: nth(set.policies, at),
     quota: nth(charge.quotas, at),

@@ -13,6 +13,8 @@ export const PLATFORMS: readonly Platform[] = ['express', 'fastify'];
 
 export interface HttpAppOptions extends ModuleMetadata {
   readonly platform: Platform;
+  /** In place of a plain one. */
+  readonly adapter?: AbstractHttpAdapter;
   readonly cache?: CacheModuleOptions;
   /** What `main.ts` would do before the application listens. */
   readonly configure?: (app: INestApplication) => void | Promise<void>;
@@ -21,12 +23,12 @@ export interface HttpAppOptions extends ModuleMetadata {
 /** An application with the module and these controllers that answers supertest; to be closed by the caller. */
 export async function openHttpApp({
   platform,
+  adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter(),
   cache,
   configure,
   imports = [],
   ...metadata
 }: HttpAppOptions): Promise<INestApplication<App>> {
-  const adapter: AbstractHttpAdapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
   const module = await Test.createTestingModule({
     imports: [CacheModule.forRoot(cache), ...imports],
     ...metadata,
