@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import type { Environment } from './cache.environment.ts';
 import { resolveModuleOptions, type CacheModuleOptions } from './cache.module-options.ts';
+import { HTTP_DEFAULTS } from './http-cache/http.options.ts';
 import { InvalidOptionsError, isInvalidOptionsError } from './common/errors.ts';
 
 /** The error of a start that must fail. */
@@ -21,6 +22,7 @@ describe('resolveModuleOptions', () => {
     expect(resolveModuleOptions({}, {})).toEqual({
       redis: null,
       keys: { prefix: 'app', version: 'v1', separator: ':', maxLength: 250 },
+      http: HTTP_DEFAULTS,
       cache: {
         enabled: true,
         rolloutPercent: 100,

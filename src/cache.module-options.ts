@@ -18,6 +18,7 @@ import { readOptions } from './common/read-options.ts';
 import { hideSecrets } from './common/secrets.ts';
 import { withDefaults } from './common/with-defaults.ts';
 import { HEALTH_DEFAULTS, type HealthOptions, type ResolvedHealthOptions } from './health/health.options.ts';
+import { HTTP_DEFAULTS, type HttpOptions, type ResolvedHttpOptions } from './http-cache/http.options.ts';
 import { LOCK_DEFAULTS, type LockModuleOptions, type ResolvedLockModuleOptions } from './lock/lock.options.ts';
 import {
   resolveRateLimitOptions,
@@ -38,6 +39,8 @@ export interface CacheModuleOptions {
   readonly rateLimit?: RateLimitModuleOptions;
   readonly collections?: CollectionsOptions;
   readonly circuitBreaker?: CircuitBreakerModuleOptions;
+  /** The response cache of routes. */
+  readonly http?: HttpOptions;
   readonly metrics?: MetricsOptions;
   readonly health?: HealthOptions;
   /** From which level on the module logs; `'debug'` shows hits and misses. @default 'log' */
@@ -54,6 +57,7 @@ export interface ResolvedModuleOptions {
   readonly rateLimit: ResolvedRateLimitModuleOptions;
   readonly collections: ResolvedCollectionsOptions;
   readonly circuitBreaker: ResolvedCircuitBreakerModuleOptions;
+  readonly http: ResolvedHttpOptions;
   readonly metrics: ResolvedMetricsOptions;
   readonly health: ResolvedHealthOptions;
   readonly admin: ResolvedAdminOptions;
@@ -85,6 +89,7 @@ export function resolveModuleOptions(
     rateLimit: resolveRateLimitOptions(env.rateLimit, code.rateLimit, faults),
     collections: withDefaults(COLLECTIONS_DEFAULTS, env.collections, code.collections),
     circuitBreaker: withDefaults(CIRCUIT_BREAKER_DEFAULTS, env.circuitBreaker, code.circuitBreaker),
+    http: withDefaults(HTTP_DEFAULTS, code.http as Partial<ResolvedHttpOptions> | undefined),
     metrics: withDefaults(METRICS_DEFAULTS, env.metrics, code.metrics),
     health: withDefaults(HEALTH_DEFAULTS, env.health, code.health),
     admin: resolveAdmin(env.admin ?? {}, environment, faults),

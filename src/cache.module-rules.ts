@@ -4,6 +4,7 @@ import { COLLECTIONS_RULES } from './collections/collections.options.ts';
 import type { KeyOptions } from './common/keys.ts';
 import { either, flag, integer, oneOf, rule, secret, text, type RulesOf } from './common/option-rules.ts';
 import { HEALTH_RULES } from './health/health.options.ts';
+import { HTTP_RULES } from './http-cache/http.options.ts';
 import { LOCK_RULES } from './lock/lock.options.ts';
 import { METRICS_RULES } from './metrics/metrics.options.ts';
 import { RATE_LIMIT_RULES } from './rate-limit/rate-limit.options.ts';
@@ -36,7 +37,7 @@ const memoryOrClient = rule('false, an ioredis client', (value) =>
 );
 
 /** What `CacheModuleOptions` may hold. */
-export const CODE_RULES = { redis: either(memoryOrClient, REDIS_RULES), ...SHARED_RULES };
+export const CODE_RULES = { redis: either(memoryOrClient, REDIS_RULES), ...SHARED_RULES, http: HTTP_RULES };
 
 /** What the environment may say: it has a switch for the server, and the admin API that code cannot configure yet. */
 export const ENVIRONMENT_RULES = {

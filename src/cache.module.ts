@@ -1,11 +1,11 @@
 import { Global, Module, type DynamicModule, type NestModule, type Provider } from '@nestjs/common';
-import { ApplicationConfig } from '@nestjs/core';
+import { ApplicationConfig, HttpAdapterHost } from '@nestjs/core';
 import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, type ASYNC_OPTIONS_TYPE } from './cache.module-definition.ts';
 import type { CacheModuleOptions } from './cache.module-options.ts';
 import { exported, providers } from './cache.providers.ts';
 import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { hideSecrets } from './common/secrets.ts';
-import { placeFirst, RouteCacheInterceptor } from './http-cache/route-cache.interceptor.ts';
+import { placeFirst, ResponseCacheInterceptor, yieldToCache } from './http-cache/response-cache.interceptor.ts';
 
 /** Whoever injects the options, or logs the container, sees neither the URL nor a password. */
 const withoutSecretsShown = <O>(options: O): O =>
@@ -32,8 +32,9 @@ function hidingOptions(provider: Provider): Provider {
 export class CacheModule extends ConfigurableModuleClass implements NestModule {
   constructor(
     private readonly retryAfter: RetryAfterInterceptor,
-    private readonly routeCache: RouteCacheInterceptor,
+    private readonly responseCache: ResponseCacheInterceptor,
     private readonly application: ApplicationConfig,
+    private readonly host: HttpAdapterHost,
   ) {
     super();
   }
@@ -50,7 +51,8 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
 
   /** Called before routes are registered. */
   configure(): void {
-    placeFirst(this.routeCache, this.application);
+    placeFirst(this.responseCache, this.application);
+    yieldToCache(this.host.httpAdapter);
     // In front of it: what a client is told about a refusal is no part of what is cached.
     this.application.getGlobalInterceptors().unshift(this.retryAfter);
   }

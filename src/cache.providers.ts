@@ -26,10 +26,12 @@ import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { ServiceExplorer } from './common/service.explorer.ts';
 import { Telemetry } from './common/telemetry.ts';
 import { CacheHealthIndicator } from './health/cache.health.ts';
-import { RouteCacheExplorer } from './http-cache/route-cache.explorer.ts';
-import { RouteCacheInterceptor } from './http-cache/route-cache.interceptor.ts';
 import { LockKeeper } from './lock/lock-keeper.ts';
 import { LockExplorer } from './lock/lock.explorer.ts';
+import { ResponseCacheExplorer } from './http-cache/response-cache.explorer.ts';
+import { ResponseCacheInterceptor } from './http-cache/response-cache.interceptor.ts';
+import { openResponseCache } from './http-cache/response-cache.parts.ts';
+import { RoutePolicies } from './http-cache/route-policies.ts';
 import { LockService } from './lock/lock.service.ts';
 import { CacheMetricsExporter } from './metrics/cache-metrics.exporter.ts';
 import { FactsSource } from './metrics/facts.source.ts';
@@ -262,9 +264,26 @@ export const providers: Provider[] = [
   CacheableExplorer,
   LockExplorer,
   CircuitBreakerExplorer,
-  RouteCacheExplorer,
-  RouteCacheInterceptor,
   RetryAfterInterceptor,
+  {
+    provide: RoutePolicies,
+    inject: [OPTIONS],
+    useFactory: ({ http, cache }: ResolvedModuleOptions) => new RoutePolicies({ http, cache }),
+  },
+  {
+    provide: ResponseCacheInterceptor,
+    inject: [CacheEngine, KeySpace, OPTIONS, RoutePolicies],
+    useFactory: (
+      engine: CacheEngine,
+      keys: KeySpace,
+      { http, cache, logLevel }: ResolvedModuleOptions,
+      policies: RoutePolicies,
+    ) => {
+      const logger = new LeveledLogger('ResponseCache', logLevel);
+      return openResponseCache({ engine, keys, http, cache, policies, warn: (message) => logger.warn(message) });
+    },
+  },
+  ResponseCacheExplorer,
 ];
 
 /** During an outage with `onOutage: 'local'`: bounded like the memory tier, empty at first. */

@@ -15,6 +15,13 @@ export type { StatsWindow, WindowStats } from './cache/cache-windows.ts';
 export type { Loaded, WarmEntry, WarmReport } from './cache/cache-batch.ts';
 
 export { Cacheable, type CacheableOptions } from './cache/cacheable.decorator.ts';
+export type {
+  CacheableRouteOptions,
+  ResponseScope,
+  RouteOnlyOptions,
+  RouteResponse,
+} from './cache/cacheable-route.options.ts';
+export type { HeaderSwitch, HttpOptions, RequestDirectiveMode } from './http-cache/http.options.ts';
 export { CacheEvict, type CacheEvictOptions } from './cache/cache-evict.decorator.ts';
 export { CachePut, type CachePutOptions } from './cache/cache-put.decorator.ts';
 export { Caching } from './cache/caching.decorator.ts';

@@ -48,6 +48,8 @@ export class CacheEngine {
   readonly outage: CacheOutage;
   readonly recovery: CacheRecovery;
   readonly reader: CacheReader;
+  readonly refresh: CacheRefresh;
+  readonly backoff: RefreshBackoff;
   readonly stack: CacheStack;
   readonly writer: CacheWriter;
 
@@ -86,6 +88,8 @@ export class CacheEngine {
     this.outage = new CacheOutage(local, recovery, () => store.shards);
     const backoff = new RefreshBackoff(clock);
     const refresh = new CacheRefresh({ reader, tags, leases, keeper, local, journal, metrics, backoff, now });
+    this.backoff = backoff;
+    this.refresh = refresh;
     this.stack = new CacheStack({ reader, refresh, local, journal, metrics, backoff, now, trace });
     this.writer = new CacheWriter({ store, tags, keeper, local, journal, recovery, notices, metrics });
   }

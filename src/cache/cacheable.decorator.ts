@@ -4,7 +4,6 @@ import { InvalidOptionsError } from '../common/errors.ts';
 import { isRoute } from '../common/route-metadata.ts';
 import {
   type AsyncMethod,
-  type AsyncMethodDecorator,
   type Declaration,
   declarationOf,
   type Invocation,
@@ -14,15 +13,29 @@ import { callFunction, keyOption, namesOption, optionsOf } from './cache-decorat
 import type { FactoryContext } from './cache-factory.ts';
 import { type CallFunction, type KeySource, keySourceOf } from './cache-key.ts';
 import { CacheService } from './cache.service.ts';
+import { type CacheableRouteOptions, ROUTE_ONLY_RULES, type RouteOnlyOptions } from './cacheable-route.options.ts';
 import { type CallNames, callNamesOf } from './call-names.ts';
 import { GET_OR_SET_RULES, type GetOrSetOptions } from './get-or-set.options.ts';
 import type { KeyContext, MethodTemplate } from './method-template.ts';
 import { needsRequest } from './request-placeholders.ts';
 
-export type ResultOf<M extends AsyncMethod> = Awaited<ReturnType<M>>;
+export type ResultOf<M extends CacheableMethod> = Awaited<ReturnType<M>>;
+
+/** What `@Cacheable` may stand on. Only a route may answer without a promise, which is known at start-up. */
+export type CacheableMethod = (...args: never[]) => unknown;
+
+export type CacheableDecorator<M extends CacheableMethod> = (
+  prototype: object,
+  property: string | symbol,
+  descriptor: TypedPropertyDescriptor<M>,
+) => void;
+
+/** Options that say by one of their names that they are for a route. */
+export type CacheableRouteOnlyOptions = CacheableRouteOptions &
+  { [K in keyof RouteOnlyOptions]-?: Required<Pick<RouteOnlyOptions, K>> }[keyof RouteOnlyOptions];
 
 /** How the result of a method is cached. Whatever is left out comes from the module's `cache` options. */
-export interface CacheableOptions<M extends AsyncMethod = AsyncMethod> extends Omit<GetOrSetOptions, 'tags'> {
+export interface CacheableOptions<M extends CacheableMethod = AsyncMethod> extends Omit<GetOrSetOptions, 'tags'> {
   /**
    * A template such as `'user:{0.id}'` or `'user:{id}'` ({argument.property}), or a function of the arguments.
    * @default the class, the method and all its arguments
@@ -36,7 +49,14 @@ export interface CacheableOptions<M extends AsyncMethod = AsyncMethod> extends O
   readonly unless?: (result: ResultOf<M>, ...args: Parameters<M>) => boolean;
 }
 
-const RULES = { ...GET_OR_SET_RULES, key: keyOption, tags: namesOption, when: callFunction, unless: callFunction };
+const RULES = {
+  ...GET_OR_SET_RULES,
+  ...ROUTE_ONLY_RULES,
+  key: keyOption,
+  tags: namesOption,
+  when: callFunction,
+  unless: callFunction,
+};
 
 /** What `@Cacheable` says about one method, checked once when its class is defined. */
 export interface CacheableOperation {
@@ -47,6 +67,8 @@ export interface CacheableOperation {
   readonly when: CallFunction<unknown> | undefined;
   readonly unless: CallFunction<unknown> | undefined;
   readonly read: GetOrSetOptions;
+  /** Options that only routes know. */
+  readonly route: RouteOnlyOptions;
 }
 
 const OPERATION = Symbol.for('nestjs-keep:cacheable');
@@ -58,17 +80,22 @@ export const cacheableOperationOf = (method: object): CacheableOperation | undef
 /**
  * Caches what the method returns; a bare number is seconds.
  *
- * The entry is named by the arguments; on a GET route by path and query, and nothing is shared with or from a request
- * that carries credentials. Without a running `CacheModule`, and while the server is away, the method runs: a call
- * never fails because the cache does.
+ * On a provider it caches values, named by the arguments. On a GET route it caches responses, as they went to the
+ * client: named by host, path and query, behind all guards, in front of everything else, and never shared with or from
+ * a request that carries credentials unless `scope` says so.
+ *
+ * Without a running `CacheModule`, and while the server is away, the method runs: a call never fails because the cache
+ * does.
  *
  * @throws InvalidOptionsError when the class is defined, naming the method and everything that is wrong
  * @publicApi
  */
-export function Cacheable<M extends AsyncMethod>(
-  options: number | Duration | CacheableOptions<M> = {},
-): AsyncMethodDecorator<M> {
-  return (prototype, property, descriptor) => {
+export function Cacheable<M extends CacheableMethod>(ttl?: number | Duration): CacheableDecorator<M>;
+export function Cacheable<M extends CacheableMethod>(route: CacheableRouteOnlyOptions): CacheableDecorator<M>;
+export function Cacheable<M extends CacheableMethod>(options: CacheableOptions<M>): CacheableDecorator<M>;
+export function Cacheable<M extends CacheableMethod>(routeOptions: CacheableRouteOptions): CacheableDecorator<M>;
+export function Cacheable(options: number | Duration | CacheableOptions<never> | CacheableRouteOptions = {}): unknown {
+  return (prototype: object, property: string | symbol, descriptor: PropertyDescriptor) => {
     const declaration = declarationOf(prototype, property, descriptor);
     const operation = operationOf(optionsOf(options), declaration);
     const method = wrapMethod<CacheService>(prototype, property, descriptor, {
@@ -87,14 +114,16 @@ export const templatesOf = ({ key, tags }: Pick<CacheableOperation, 'key' | 'tag
   ...(tags?.templates ?? []),
 ];
 
-function operationOf(options: CacheableOptions<never>, declaration: Declaration): CacheableOperation {
-  checkOptions(options, RULES, 'Cacheable', declaration);
-  const { key, tags: given, when, unless, ...read } = options;
+function operationOf(given: object, declaration: Declaration): CacheableOperation {
+  checkOptions(given, RULES, 'Cacheable', declaration);
+  // Whether it stands on a route is known when all its decorators have spoken: until then it may be either.
+  const [route, options] = parted<RouteOnlyOptions, CacheableOptions<never>>(given, ROUTE_ONLY_RULES);
+  const { key, tags: labels, when, unless, ...read } = options;
   const source = keySourceOf(key, declaration);
   if (source.kind === 'template' && source.template.needsResult) {
     throw new InvalidOptionsError(`${declaration.name}: key`, ['the entry is looked for before there is a {result}']);
   }
-  const tags = given && callNamesOf(given, declaration, `${declaration.name}: tags`, 'result and arguments');
+  const tags = labels && callNamesOf(labels, declaration, `${declaration.name}: tags`, 'result and arguments');
   const fixed = tags?.fixed && { tags: tags.fixed };
   return {
     declaration,
@@ -103,7 +132,16 @@ function operationOf(options: CacheableOptions<never>, declaration: Declaration)
     when,
     unless,
     read: Object.freeze({ name: declaration.name.slice(0, 120), ...read, ...fixed }),
+    route: Object.freeze(route),
   };
+}
+
+/** The options that are named in `names`, and the others. */
+function parted<Named, Others>(options: object, names: object): [Named, Others] {
+  const entries = Object.entries(options);
+  const isNamed = ([name]: [string, unknown]): boolean => Object.hasOwn(names, name);
+  const those = (isWanted: (entry: [string, unknown]) => boolean) => Object.fromEntries(entries.filter(isWanted));
+  return [those(isNamed) as Named, those((entry) => !isNamed(entry)) as Others];
 }
 
 async function readThrough(

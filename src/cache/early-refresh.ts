@@ -1,5 +1,8 @@
 import type { ResolvedReadOptions } from './read-options.resolver.ts';
 
+/** When an entry may be refreshed before its end. */
+type EarlyRefresh = Pick<ResolvedReadOptions, 'earlyRefresh' | 'ttlMs'>;
+
 /** What is known of a fresh entry near its end. */
 export interface Ageing {
   readonly remainingMs: number;
@@ -8,7 +11,7 @@ export interface Ageing {
 }
 
 /** Whether an entry has lived for the share of its TTL after which it may be refreshed. */
-export const isAgeing = (remainingMs: number, { earlyRefresh, ttlMs }: ResolvedReadOptions): boolean =>
+export const isAgeing = (remainingMs: number, { earlyRefresh, ttlMs }: EarlyRefresh): boolean =>
   earlyRefresh !== undefined && remainingMs < ttlMs * (1 - earlyRefresh);
 
 /**
@@ -18,7 +21,7 @@ export const isAgeing = (remainingMs: number, { earlyRefresh, ttlMs }: ResolvedR
  */
 export function isDue(
   { remainingMs, costMs }: Ageing,
-  options: ResolvedReadOptions,
+  options: EarlyRefresh,
   random: () => number = Math.random,
 ): boolean {
   if (!isAgeing(remainingMs, options)) return false;

@@ -77,12 +77,15 @@ export class MemoryTier {
 
   /** A fresh value, or undefined: a private copy, or with `isFrozen` one that all readers share. */
   read(key: string, isFrozen: boolean): unknown {
-    const held = this.held.get(key);
-    if (held === undefined || (held.checkedAt !== this.tags.moment && !this.isStillValid(key, held))) return undefined;
-    const now = this.clock.now();
-    if (held.servedUntilMs <= now || (this.trustedUntilMs <= now && held.aloneIn === 0)) return undefined;
+    const held = this.served(key);
+    if (held === undefined) return undefined;
     if (held.primitive !== undefined) return held.primitive;
     return isFrozen ? (held.frozen ??= deepFreeze(copyOf(held))) : copyOf(held);
+  }
+
+  /** The bytes of a fresh entry as they are held, the same ones for every reader: not to be changed. */
+  payload(key: string): string | Buffer | undefined {
+    return this.served(key)?.payload;
   }
 
   /** The entry of a key while it is kept, unless it is known to be invalidated; whether it is fresh or served or not. */
@@ -139,6 +142,13 @@ export class MemoryTier {
   /** Nothing that was made without the server until now is served any more. */
   forgetAlone(): void {
     this.alone++;
+  }
+
+  private served(key: string): Held | undefined {
+    const held = this.held.get(key);
+    if (held === undefined || (held.checkedAt !== this.tags.moment && !this.isStillValid(key, held))) return undefined;
+    const now = this.clock.now();
+    return held.servedUntilMs <= now || (this.trustedUntilMs <= now && held.aloneIn === 0) ? undefined : held;
   }
 
   private keep(key: string, entry: CacheEntry, value: unknown, { freshMs, servedMs, aloneIn }: Keeping): void {

@@ -9,7 +9,6 @@ export type Detail =
   | 'user'
   | 'cookie'
   | 'range'
-  | 'method'
   | 'host'
   | 'when'
   | 'unless'

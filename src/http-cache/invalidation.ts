@@ -36,6 +36,6 @@ function sameOriginPath(location: string, base: string, host: string): string[] 
   const from = new URL(base, origin);
   if (!URL.canParse(location, from.href)) return [];
   const to = new URL(location, from.href);
-  const path = to.host === from.host ? pathOf(to.pathname) : undefined;
+  const path = to.hostname === from.hostname ? pathOf(to.pathname) : undefined;
   return path === undefined ? [] : [path];
 }

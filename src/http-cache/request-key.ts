@@ -49,7 +49,7 @@ export function queryOf(url: string, { only, ignore }: QueryRules): string {
     .filter(({ name }) => (only === undefined || only.includes(name)) && !ignore.some((rule) => isMeant(name, rule)));
   if (pairs.length === 0) return '';
   pairs.sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
-  return `?${pairs.map(({ pair }) => pair.replace(/[^!-z|~]/g, encoded)).join('&')}`;
+  return `?${pairs.map(({ pair }) => pair.replace(/[^!"$-z|~]/g, encoded)).join('&')}`;
 }
 
 /** The parameter that `a`, `a[]`, `a[0]` and `%61` all belong to. */

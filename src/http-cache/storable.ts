@@ -14,7 +14,8 @@ export type Unstorable =
   | 'authorization'
   | 'too-large'
   | 'aborted'
-  | 'length';
+  | 'length'
+  | 'encoding';
 
 /** The head of a response, and what is asked of it. */
 export interface StoreRequest {

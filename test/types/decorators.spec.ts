@@ -3,6 +3,7 @@
  * everything else must. What is left to run time is that none of it throws when the class is defined.
  */
 import 'reflect-metadata';
+import type { ExecutionContext } from '@nestjs/common';
 import { CacheEvict } from '../../src/cache/cache-evict.decorator.ts';
 import { CachePut } from '../../src/cache/cache-put.decorator.ts';
 import { Cacheable } from '../../src/cache/cacheable.decorator.ts';
@@ -64,14 +65,32 @@ describe('the types of the cache decorators', () => {
     expect(Users).toBeDefined();
   });
 
-  it('refuse a method that is not asynchronous', () => {
-    class Sync {
-      // @ts-expect-error -- it returns a number
-      @Cacheable(30)
-      number(): number {
+  it('let a route answer at once, and give its callbacks the context', () => {
+    class Routes {
+      @Cacheable('30s')
+      byDuration(): number {
         return 1;
       }
 
+      @Cacheable({
+        scope: (context) => context.getClass().name,
+        tags: (context, { status, body }) => [context.getClass().name, status.toFixed(), body.toString('hex')],
+        unless: (_context, { headers }) => headers['x-any'] === '1',
+      })
+      byScope(id: string): string {
+        return id;
+      }
+
+      @Cacheable({ key: (context: ExecutionContext) => context.getClass().name })
+      byKey(id: string): string {
+        return id;
+      }
+    }
+    expect(Routes).toBeDefined();
+  });
+
+  it('refuse a method that is not asynchronous', () => {
+    class Sync {
       // @ts-expect-error -- it returns a number
       @CacheEvict({ keys: 'users' })
       evict(): number {
@@ -85,7 +104,7 @@ describe('the types of the cache decorators', () => {
       }
 
       // @ts-expect-error -- it returns a number
-      @Caching([Cacheable(30)])
+      @Caching([CacheEvict({ keys: 'users' })])
       all(): number {
         return 1;
       }

@@ -1,0 +1,57 @@
+import type { ExecutionContext } from '@nestjs/common';
+import type { CacheCounts } from '../cache/cache-metrics.ts';
+import { appended, cacheStatusOf, type CacheOutcome, legacyStatusOf, statusName } from './cache-status.ts';
+import type { Exchange } from './exchange.ts';
+import { headerOf, type HttpHeaders } from './http-headers.ts';
+import type { HeaderSwitch, ResolvedHttpOptions } from './http.options.ts';
+import { beforeHead } from './response-recorder.ts';
+import type { StoredHeader } from './stored-headers.ts';
+
+/** Says what the cache did with a request, to the client and to the counters: the one place that does. */
+export class CacheAnnouncer {
+  private readonly name: string;
+
+  constructor(
+    private readonly http: ResolvedHttpOptions,
+    private readonly counts: CacheCounts,
+  ) {
+    this.name = statusName(http.cacheName);
+  }
+
+  /** The headers that tell the client; counted here. @param upstream what the handler has already said */
+  announced({ context }: Exchange, outcome: CacheOutcome, upstream?: HttpHeaders): StoredHeader[] {
+    this.count(outcome);
+    const { status, legacy } = this.http.headers;
+    const headers: StoredHeader[] = [];
+    if (isOn(status, context)) {
+      const own = cacheStatusOf(this.name, outcome);
+      headers.push(['cache-status', upstream === undefined ? own : appended(headerOf(upstream, 'cache-status'), own)]);
+    }
+    if (isOn(legacy, context)) headers.push(['x-cache', legacyStatusOf(outcome)]);
+    return headers;
+  }
+
+  /** Tells the client when the handler sends its own response. */
+  announceWithHead(exchange: Exchange, outcome: CacheOutcome): void {
+    const { raw } = exchange;
+    beforeHead(raw, () => {
+      const upstream = raw.getHeaders() as HttpHeaders;
+      for (const [name, value] of this.announced(exchange, outcome, upstream)) raw.setHeader(name, value);
+    });
+  }
+
+  private count(outcome: CacheOutcome): void {
+    const { counts } = this;
+    if (outcome.kind === 'hit') {
+      if (outcome.ttlMs > 0) counts.memoryHits++;
+      else counts.stale++;
+    } else if (outcome.detail === 'stale-if-error') counts.stale++;
+    else counts.misses++;
+    if (outcome.kind !== 'forward') return;
+    if (outcome.forward === 'bypass') counts.bypassed++;
+    if (outcome.isCollapsed === true) counts.coalesced++;
+  }
+}
+
+const isOn = (header: HeaderSwitch, context: ExecutionContext): boolean =>
+  header === 'on' || (header !== 'off' && header(context));

@@ -1,0 +1,83 @@
+import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
+import { SSE_METADATA } from '@nestjs/common/constants.js';
+import type { AbstractHttpAdapter, ApplicationConfig } from '@nestjs/core';
+import { from, lastValueFrom, type Observable } from 'rxjs';
+import { currentRequest } from '../cache/current-request.ts';
+import { requestPlaceholdersOf } from '../cache/request-placeholders.ts';
+import { Exchange, type HttpRequest, isAnswered } from './exchange.ts';
+import { invalidatedPaths, isUnsafe } from './invalidation.ts';
+import type { ResponseCache } from './response-cache.ts';
+import type { RoutePolicies } from './route-policies.ts';
+
+export interface ResponseCacheInterceptorOptions {
+  readonly cache: ResponseCache;
+  readonly policies: RoutePolicies;
+  /** Whether anything is cached. */
+  readonly isEnabled: boolean;
+  readonly invalidate: ((paths: readonly string[]) => Promise<void>) | undefined;
+}
+
+/**
+ * Does on routes what `@Cacheable` says. It has to be the first interceptor, see `placeFirst`: then it stands behind
+ * all guards and in front of everything that makes a response.
+ */
+@Injectable()
+export class ResponseCacheInterceptor implements NestInterceptor {
+  /** Whether the application has a cached route at all: else nothing an unsafe request does matters here. */
+  hasRoutes = false;
+
+  constructor(private readonly options: ResponseCacheInterceptorOptions) {}
+
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    if (context.getType() !== 'http') return next.handle();
+    const handler = context.getHandler();
+    const request = context.switchToHttp().getRequest<HttpRequest>();
+    const own = requestPlaceholdersOf(handler).length === 0 ? next : { handle: () => handleWith(request, next) };
+    const { isEnabled, cache, policies, invalidate } = this.options;
+    const { method } = request;
+    if (method === 'GET' || method === 'HEAD') {
+      const policy = isEnabled ? policies.of(context.getClass(), handler) : undefined;
+      return policy === undefined ? own.handle() : cache.answer(new Exchange(context, own), policy);
+    }
+    if (invalidate === undefined || !this.hasRoutes || !isUnsafe(method)) return own.handle();
+    if (Reflect.hasMetadata(SSE_METADATA, handler)) return own.handle();
+    return from(runAndInvalidate(new Exchange(context, own), invalidate));
+  }
+}
+
+/** The client hears of the change when nobody can get what was before it any more. */
+async function runAndInvalidate(
+  exchange: Exchange,
+  invalidate: (paths: readonly string[]) => Promise<void>,
+): Promise<unknown> {
+  const { request, response, url } = exchange;
+  const result: unknown = await lastValueFrom(exchange.handle(), { defaultValue: undefined });
+  const headers = {
+    location: response.getHeader('location'),
+    'content-location': response.getHeader('content-location'),
+  };
+  const paths = invalidatedPaths({ url, host: request.hostname ?? '', status: response.statusCode, headers });
+  if (paths.length > 0) await invalidate(paths);
+  return result;
+}
+
+/** Runs the handler with the request in reach of the decorators around its method. */
+const handleWith = (request: HttpRequest, next: CallHandler): Observable<unknown> =>
+  currentRequest.run(request, () => next.handle());
+
+/** Puts the interceptor before every other; called before routes are registered, in a module's `configure()`. */
+export function placeFirst(interceptor: ResponseCacheInterceptor, config: ApplicationConfig): void {
+  config.getGlobalInterceptors().unshift(interceptor);
+}
+
+type Answer = (response: object, ...rest: unknown[]) => unknown;
+
+/** Keeps Nest from answering a request once more that the cache has answered. */
+export function yieldToCache(adapter: AbstractHttpAdapter | undefined): void {
+  if (adapter === undefined) return;
+  const target = adapter as unknown as Record<'reply' | 'render' | 'redirect', Answer>;
+  for (const method of ['reply', 'render', 'redirect'] as const) {
+    const original: Answer = target[method].bind(adapter);
+    target[method] = (response, ...rest) => (isAnswered(response) ? undefined : original(response, ...rest));
+  }
+}

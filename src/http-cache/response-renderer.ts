@@ -1,0 +1,134 @@
+import type { CacheAnnouncer } from './cache-announcer.ts';
+import type { CacheOutcome, Detail, Forward } from './cache-status.ts';
+import type { HttpHeaders } from './http-headers.ts';
+import type { Made, Making, ResponseMaker } from './response-maker.ts';
+import { type HeadVerdict, type RecordedResponse, type ResponseHead, ResponseRecorder } from './response-recorder.ts';
+import { ResponseSink, type ResponseStart } from './response-sink.ts';
+import type { Rendered } from './response-store.ts';
+import type { ResponseTurn } from './response-turn.ts';
+import { asRecord, type StoredHeader } from './stored-headers.ts';
+import type { StoredResponse } from './stored-response.ts';
+import { isInNotModified, isNotModified } from './validators.ts';
+
+/** A response that is made for the client and for the store. */
+export interface RenderOrder extends Making {
+  readonly turn: ResponseTurn;
+  /** Why the handler runs. */
+  readonly forward: Forward;
+  readonly detail: Detail | undefined;
+  /** What is served instead when the handler fails. */
+  readonly stale: StoredResponse | undefined;
+  /** Whether others shall be told when the response cannot be stored. */
+  readonly marksFailure: boolean;
+  /** Called when a response is about to be stored. */
+  readonly onStored: () => void;
+}
+
+/** A handler that failed, for those who have something stale to serve. */
+export class HandlerFailure extends Error {
+  constructor(readonly status: number) {
+    super(`The handler answered with ${status}`);
+  }
+}
+
+/** Failures that a stale response may hide (RFC 5861 section 4). */
+const FAILURES: ReadonlySet<number> = new Set([500, 502, 503, 504]);
+/** How long a second render may take to end its response, once its handler has returned. */
+const UNENDED_MS = 30_000;
+
+/** Has the pipeline behind the cache make a response, and hands to the store what came of it. */
+export class ResponseRenderer {
+  constructor(
+    private readonly maker: ResponseMaker,
+    private readonly announcer: CacheAnnouncer,
+    private readonly warn: (message: string) => void,
+  ) {}
+
+  /** For the client, who gets it as it comes, and for the store. */
+  render(order: RenderOrder): Promise<unknown> {
+    const { exchange, policy } = order;
+    exchange.takeConditions();
+    const onHead = (head: ResponseHead): HeadVerdict => this.verdict(head, order);
+    const recorder = new ResponseRecorder(exchange.raw, { maxBytes: policy.maxBodyBytes, onHead });
+    order.turn.done(this.made(recorder.finished, order));
+    return exchange.run();
+  }
+
+  /** For the store alone: the client has been answered. */
+  async refresh(order: RenderOrder, start: ResponseStart): Promise<unknown> {
+    const { exchange, policy } = order;
+    exchange.takeConditions();
+    const sink = new ResponseSink(exchange.raw, start, policy.maxBodyBytes);
+    order.turn.done(this.made(sink.finished, order));
+    try {
+      return await exchange.run();
+    } finally {
+      setTimeout(() => sink.abort(), UNENDED_MS).unref();
+    }
+  }
+
+  private verdict(head: ResponseHead, order: RenderOrder): HeadVerdict {
+    const { exchange, stale } = order;
+    if (stale !== undefined && FAILURES.has(head.status)) {
+      const outcome = { kind: 'forward', forward: 'stale', status: head.status, detail: 'stale-if-error' } as const;
+      return this.replacedBy(stale, outcome, order);
+    }
+    const fault = this.maker.faultOf(head, order);
+    const said = this.announcer.announced(exchange, outcomeOf(head, fault, order), head.headers);
+    const set = [...(fault === undefined ? this.maker.additions(head, order) : []), ...said];
+    if (head.body === undefined || head.status !== 200) return { kind: 'send', set, remove: ['cache-tag'] };
+    const headers: HttpHeaders = { ...head.headers, ...asRecord(set) };
+    if (!isNotModified(exchange.conditions, headers)) return { kind: 'send', set, remove: ['cache-tag'] };
+    return { kind: 'replace', status: 304, headers: withoutBody(headers), body: undefined };
+  }
+
+  private replacedBy(stale: StoredResponse, outcome: CacheOutcome, { exchange }: RenderOrder): HeadVerdict {
+    const { status, headers, body } = stale.draft;
+    const said = this.announcer.announced(exchange, outcome);
+    if (isNotModified(exchange.conditions, stale.record)) {
+      return { kind: 'replace', status: 304, headers: [...stale.notModified, ...said], body: undefined };
+    }
+    const length = status === 204 ? [] : [['content-length', String(body.length)] as const];
+    return { kind: 'replace', status, headers: [...headers, ...length, ...said], body };
+  }
+
+  /** What the store gets. Never fails because of what functions of the application throw: nothing is stored then. */
+  private async made(finished: Promise<RecordedResponse>, order: RenderOrder): Promise<Rendered | undefined> {
+    const recorded = await finished;
+    const made = await this.orNothing(recorded, order);
+    if (made.kind === 'storable') {
+      order.onStored();
+      return made.rendered;
+    }
+    if (FAILURES.has(made.status)) throw new HandlerFailure(made.status);
+    const isMarked = order.marksFailure && made.status < 400 && made.detail !== 'aborted';
+    return isMarked ? this.maker.mark() : undefined;
+  }
+
+  private async orNothing(recorded: RecordedResponse, order: RenderOrder): Promise<Made> {
+    try {
+      return await this.maker.make(recorded, order);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : 'unknown';
+      this.warn(`${order.policy.operation.declaration.name}: its response is not stored: ${reason}`);
+      return { kind: 'unstorable', detail: 'unless', status: recorded.status };
+    }
+  }
+}
+
+function outcomeOf({ body }: ResponseHead, fault: Detail | undefined, { forward, detail }: RenderOrder): CacheOutcome {
+  if (detail === 'store-error') return { kind: 'forward', forward: 'bypass', detail };
+  if (fault === undefined) return { kind: 'forward', forward, isStored: body === undefined ? undefined : true };
+  if (detail === 'hit-for-miss') return { kind: 'forward', forward: 'bypass', detail };
+  return { kind: 'forward', forward, isStored: false, detail: fault };
+}
+
+const withoutBody = (headers: HttpHeaders): StoredHeader[] =>
+  Object.entries(headers).flatMap(([name, value]) =>
+    value === undefined || !(isInNotModified(name) || !ABOUT_RESPONSE.test(name))
+      ? []
+      : [[name, typeof value === 'number' ? String(value) : value] as const],
+  );
+
+/** What a 304 leaves out; what middleware has said (CORS, cookies, limits) stays. */
+const ABOUT_RESPONSE = /^(?:content-|transfer-encoding$|last-modified$|accept-ranges$)/;
