@@ -18,6 +18,7 @@ const VALUE = 'V'.charCodeAt(0);
 const LEASE = 'L'.charCodeAt(0);
 const ZERO = '0'.charCodeAt(0);
 const MAX_COST_MS = 999_999;
+const NO_COST = '000000';
 
 /** Longest text of all stamps of one entry, in bytes: what five digits can say. */
 export const MAX_STAMPS_BYTES = 99_999;
@@ -58,10 +59,20 @@ const CORRUPT: Found = { kind: 'corrupt' };
 
 /** The part of an entry that the scripts take as it is: everything behind the version. */
 export function encodeBody({ codec, payload, costMs, stamps }: EntryDraft): string | Buffer {
-  const text = JSON.stringify(stamps);
   const cost = Math.min(Math.round(costMs), MAX_COST_MS);
-  const head = digits(cost, 6) + codec + digits(Buffer.byteLength(text), 5) + text;
+  const head = (cost === 0 ? NO_COST : digits(cost, 6)) + codec + textOf(stamps);
   return typeof payload === 'string' ? head + payload : Buffer.concat([Buffer.from(head), payload]);
+}
+
+/** The stamps of the last entry and their text: those of one turn are mostly the same ones. */
+let written: { readonly stamps: Stamps; readonly text: string } = { stamps: [], text: '00002[]' };
+
+function textOf(stamps: Stamps): string {
+  if (stamps !== written.stamps) {
+    const text = JSON.stringify(stamps);
+    written = { stamps, text: digits(Buffer.byteLength(text), 5) + text };
+  }
+  return written.text;
 }
 
 /** Reads what the server holds under a key. Never throws: bytes that only look like an entry are `corrupt`. */

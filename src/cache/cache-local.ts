@@ -1,5 +1,4 @@
 import { FlightContext, Flights } from '../common/flights.ts';
-import { flatText } from '../common/flat-text.ts';
 import type { KeySpace } from '../common/keys.ts';
 import type { Shard } from '../redis/availability.types.ts';
 import type { CacheEntry } from './cache-entry.ts';
@@ -41,7 +40,7 @@ export class CacheLocal {
 
   /** Holds what the store holds too. Not what another program wrote: nobody tells when that changes. */
   hold(key: string, entry: CacheEntry | undefined, value: unknown): void {
-    if (entry !== undefined) this.tier.put(flatText(this.nameOf(key)), entry, value);
+    if (entry !== undefined) this.tier.put(this.nameOf(key), entry, value);
   }
 
   /** What is held under a key, fresh or in grace; perhaps it was invalidated by a tag. */
@@ -60,7 +59,7 @@ export class CacheLocal {
 
   /** Holds what was made without the server, while there is none. */
   holdAlone(key: string, entry: CacheEntry, value: unknown, ttlMs: number): void {
-    this.tier.putAlone(flatText(this.nameOf(key)), entry, value, ttlMs);
+    this.tier.putAlone(this.nameOf(key), entry, value, ttlMs);
   }
 
   forget(keys: readonly string[]): void {

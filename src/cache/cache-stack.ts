@@ -121,26 +121,28 @@ export class CacheStack {
   }
 
   /** What else a fresh value from the store is good for. */
-  private served<T>({ key, options, ...order }: ReadOrder<T>, seen: Fresh<T>, flight: Flight | undefined): void {
+  private served<T>(order: ReadOrder<T>, seen: Fresh<T>, flight: Flight | undefined): void {
     const { local, now, refresh } = this.parts;
+    const { key, options } = order;
     const isCurrent = flight !== undefined && local.reads.get(key) === flight;
     if (isCurrent && options.tier === 'both') local.hold(key, seen.entry, seen.copy.value);
     if (seen.entry === undefined || options.earlyRefresh === undefined) return;
     const { costMs, freshUntilMs } = seen.entry;
-    if (isDue({ costMs, remainingMs: freshUntilMs - now() }, options)) refresh.early({ ...order, key, options });
+    if (isDue({ costMs, remainingMs: freshUntilMs - now() }, options)) refresh.early(order);
   }
 
   /** A server that cannot be asked, or has not seen an invalidation yet, is a cache with nothing in it. */
-  private async look<T>({ key, stampNames, options }: ReadOrder<T>): Promise<Look<T>> {
+  private look<T>({ key, stampNames, options }: ReadOrder<T>): Promise<Look<T>> {
     const { journal, reader } = this.parts;
-    if (journal.covers(key)) return { seen: { kind: 'missing' }, versions: NO_VERSIONS };
-    try {
-      const look = options.tier === 'l1' ? this.kept<T>(key, options) : reader.look<T>(key, stampNames);
-      return await accepted(await look, options.schema);
-    } catch (error) {
+    if (journal.covers(key)) return Promise.resolve({ seen: { kind: 'missing' }, versions: NO_VERSIONS });
+    const { tier, schema } = options;
+    const looking = tier === 'l1' ? this.kept<T>(key, options) : reader.look<T>(key, stampNames);
+    const accepting = schema === undefined ? looking : looking.then((look) => accepted(look, schema));
+    // Not an async method: each layer costs every read on the server.
+    return accepting.catch((error: unknown) => {
       this.forgive(error);
       return this.fromMemory(key);
-    }
+    });
   }
 
   /** What is kept in this process only is stale at best: had it been fresh, nobody would look. */
@@ -207,9 +209,9 @@ const anotherOf = <T>(seen: Seen<T>): Seen<T> =>
   seen.kind === 'missing' ? seen : { ...seen, copy: { ...seen.copy, value: seen.copy.again() } };
 
 /** A value that the caller's schema does not accept is none. */
-async function accepted<T>(look: Look<T>, schema: StandardSchema | undefined): Promise<Look<T>> {
+async function accepted<T>(look: Look<T>, schema: StandardSchema): Promise<Look<T>> {
   const { seen } = look;
-  if (schema === undefined || seen.kind === 'missing' || (await isAccepted(schema, seen.copy.value))) return look;
+  if (seen.kind === 'missing' || (await isAccepted(schema, seen.copy.value))) return look;
   const distrusted = seen.entry?.version ?? 'corrupt';
   return { ...look, seen: { kind: 'missing', distrusted } };
 }

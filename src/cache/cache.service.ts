@@ -117,7 +117,8 @@ export class CacheService {
    * @throws SerializationError for a function, symbol or cycle, before anything is written
    */
   async set(key: string, value: unknown, ttl?: SetTtl): Promise<void> {
-    await this.setMany([[key, value]], ttl);
+    const options = this.#parts.read.forWrite(ttl);
+    await this.#parts.engine.writer.set([{ key: this.#full(key), value }], this.#stampNames(options), options);
   }
 
   /**

@@ -2,6 +2,7 @@ import { BoundedMap, bytesOfText, type MapLimits } from '../common/bounded-map.t
 import type { Clock } from '../common/clock.ts';
 import { decode, unpack, type Unpacked } from '../common/codec.ts';
 import { deepFreeze } from '../common/deep-freeze.ts';
+import { flatText } from '../common/flat-text.ts';
 import type { CacheEntry, Stamps } from './cache-entry.ts';
 import type { CacheTags } from './cache-tags.ts';
 import type { Ageing } from './early-refresh.ts';
@@ -171,7 +172,7 @@ export class MemoryTier {
       checkedAt: this.tags.moment,
     };
     const size = typeof unpacked.payload === 'string' ? bytesOfText(unpacked.payload) : unpacked.payload.length;
-    this.held.set(key, held, size + HELD_BYTES);
+    this.held.set(flatText(key), held, size + HELD_BYTES);
   }
 
   private isStillValid(key: string, held: Held): boolean {

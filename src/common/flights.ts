@@ -32,22 +32,22 @@ export class Flight<T = unknown> {
  */
 export class Flights<T> {
   private readonly byKey = new Map<string, Flight<T>>();
-  /** The forgotten ones, too: what they make may still be stored. */
-  private readonly underWay = new Set<Flight<T>>();
+  /** Those that still fly: what they make may still be stored. */
+  private readonly forgotten = new Set<Flight<T>>();
 
   get(key: string): Flight<T> | undefined {
     return this.byKey.get(key);
   }
 
-  /** Starts a flight; it leaves the table when it lands, unless another one has taken its place. */
+  /** Starts a flight, in place of another one of its key; it leaves the table when it lands. */
   start(key: string, run: (flight: Flight<T>) => Promise<T>): Flight<T> {
     const flight = new Flight<T>(key);
+    this.forget(key);
     this.byKey.set(key, flight);
-    this.underWay.add(flight);
     const land = (): void => {
       flight.landed = true;
-      this.underWay.delete(flight);
       if (this.byKey.get(key) === flight) this.byKey.delete(key);
+      else this.forgotten.delete(flight);
     };
     flight.promise = run(flight);
     flight.promise.then(land, land);
@@ -55,20 +55,23 @@ export class Flights<T> {
   }
 
   forget(key: string): void {
+    const flight = this.byKey.get(key);
+    if (flight === undefined) return;
     this.byKey.delete(key);
+    this.forgotten.add(flight);
   }
 
   forgetMatching(matches: (key: string) => boolean): void {
-    for (const key of this.byKey.keys()) if (matches(key)) this.byKey.delete(key);
+    for (const key of this.byKey.keys()) if (matches(key)) this.forget(key);
   }
 
   forgetAll(): void {
-    this.byKey.clear();
+    for (const key of this.byKey.keys()) this.forget(key);
   }
 
   /** Resolves when every flight of this moment has landed, whatever came of it. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.underWay].map((flight) => flight.promise));
+    await Promise.allSettled([...this.byKey.values(), ...this.forgotten].map((flight) => flight.promise));
   }
 }
 
