@@ -4,6 +4,7 @@ import bentocache from './bentocache.mjs';
 import cacheManager from './cache-manager.mjs';
 import cockatiel from './cockatiel.mjs';
 import layeredLoader from './layered-loader.mjs';
+import locks from './locks.mjs';
 import lruCache from './lru-cache.mjs';
 import nestjsKeep from './nestjs-keep.mjs';
 import opossum from './opossum.mjs';
@@ -19,6 +20,7 @@ const adapters = [
   cacheManager,
   bentocache,
   asyncCacheDedupe,
+  locks,
   opossum,
   cockatiel,
 ];

@@ -16,7 +16,7 @@ export async function start({ port, cache }) {
   const redis = port === undefined ? false : { host: HOST, port };
   const module = CacheModule.forRoot({ redis, cache, metrics: { enabled: false } });
   const app = await NestFactory.createApplicationContext(module, { logger: false });
-  return { cache: app.get(CacheService), close: () => app.close() };
+  return { app, cache: app.get(CacheService), close: () => app.close() };
 }
 
 async function inMemory(options, { port, maxEntries }) {

@@ -9,8 +9,8 @@ export interface LineHost {
   readonly store: LockStore;
   /** Whether hand-offs are heard. */
   readonly isListening: boolean;
-  /** Whether hand-offs are heard from now on. */
-  listen(): Promise<boolean>;
+  /** Sees to it that hand-offs are heard; who waits by then looks once more. */
+  listen(): Promise<void>;
   /** Words for this token go to this waiter from now on. */
   enter(waiter: LockWaiter): void;
   leave(waiter: LockWaiter): void;
@@ -92,7 +92,11 @@ export class LockLine {
   async #pursue(waiter: LockWaiter): Promise<void> {
     waiter.isPursued = true;
     if (waiter.leftMs > 0) this.host.enter(waiter);
-    if (this.#isHeldHere(waiter)) await waiter.pause(jittered(LOOK_AGAIN_MS));
+    if (this.#isHeldHere(waiter)) {
+      // Its place in the queue will be taken by whoever gives the key back here.
+      void this.host.listen();
+      await waiter.pause(jittered(LOOK_AGAIN_MS));
+    }
     while (!waiter.isSettled) {
       const pauseMs = await this.#look(waiter);
       if (pauseMs > 0) await waiter.pause(pauseMs);
@@ -121,8 +125,7 @@ export class LockLine {
       this.#giveUp(waiter);
       return 0;
     }
-    // What was said before we could hear it is asked for.
-    if (!this.host.isListening && (await this.host.listen())) return 0;
+    if (!this.host.isListening) void this.host.listen();
     return Math.max(1, Math.min(jittered(LOOK_AGAIN_MS), waiter.held?.remainingMs ?? LOOK_AGAIN_MS));
   }
 

@@ -48,10 +48,8 @@ export class LockLines implements LineHost {
     for (const line of [...this.#lines.values()]) line.failAll(error);
   }
 
-  async listen(): Promise<boolean> {
-    this.#listening ??= this.#subscribe();
-    await this.#listening;
-    return this.#isListening;
+  async listen(): Promise<void> {
+    await (this.#listening ??= this.#subscribe());
   }
 
   enter(waiter: LockWaiter): void {
@@ -70,6 +68,8 @@ export class LockLines implements LineHost {
     try {
       await this.store.listen((token) => this.#wake(token));
       this.#isListening = true;
+      // What was said before we could hear it is asked for.
+      this.#wake();
     } catch {
       // Those who wait look for themselves, and the next one tries again.
       this.#listening = undefined;

@@ -26,6 +26,8 @@ interface Place {
 export interface RecordHost {
   /** A fence greater than all before. */
   nextFence(atLeast: number): number;
+  /** A fence that came from elsewhere: all later ones have to be greater. */
+  sawFence(fence: number): void;
   /** A waiting token has become the holder. */
   handedTo(token: string): void;
 }
@@ -43,7 +45,8 @@ export class LockRecord {
     const own = this.#holders.find((holder) => holder.token === token);
     if (own === undefined)
       return turn === undefined ? this.#tryNow(now, claim) : this.#queueUp(now, claim, turn, slackMs);
-    const fence = own.fence < atLeast ? this.host.nextFence(atLeast) : own.fence;
+    if (own.fence < atLeast) this.host.sawFence(atLeast);
+    const fence = Math.max(own.fence, atLeast);
     this.#replace({ ...own, fence, endsAt: Math.max(own.endsAt, now + ttlMs) });
     return { kind: 'acquired', fence };
   }

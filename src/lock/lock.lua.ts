@@ -1,6 +1,6 @@
 /*
- * One string per resource, packed: the last fence given, who holds the resource, who waits for it. Whatever removes the
- * string removes all of it, so there is never a queue without its lock.
+ * One string per resource: the last fence given while it is free, else packed that fence, who holds the resource, who
+ * waits for it. Whatever removes the string removes all of it, so there is never a queue without its lock.
  *
  * holder: { token, end of the lease, limit, fence }
  * place in the queue: { token, when it asked, end of its place, limit, channel of its process, callers behind it }
@@ -13,15 +13,19 @@
  * a clock that falls behind the last grant could repeat a fence.
  */
 
-/** Reads the record as it is now: what has ended is left out. */
-const READ = `
+const LOOK = `
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
-
-local fence, holders, queue = 0, {}, {}
 local stored = redis.call('GET', key)
-if stored then fence, holders, queue = unpack(cmsgpack.unpack(stored)) end
+-- Undefined unless nobody holds it, nor waits for it.
+local free = not stored and 0 or tonumber(stored)
+`;
+
+/** Makes sense of the record as it is now: what has ended is left out. */
+const READ = `
+local fence, holders, queue = free, {}, {}
+if not free then fence, holders, queue = unpack(cmsgpack.unpack(stored)) end
 for i = #holders, 1, -1 do
   if holders[i][2] <= now then table.remove(holders, i) end
 end
@@ -36,6 +40,10 @@ local function indexOf(list, token)
 end
 
 local function save(memory)
+  if not holders[1] and not queue[1] then
+    redis.call('SET', key, string.format('%.0f', fence), 'PX', memory)
+    return
+  end
   local ends = now
   for i = 1, #holders do ends = math.max(ends, holders[i][2]) end
   for i = 1, #queue do ends = math.max(ends, queue[i][3]) end
@@ -99,6 +107,14 @@ end
  * the question, callers, channel, claim, memory. Replies {1, fence}, or {0, ms until the holder's lease ends}.
  */
 export const ACQUIRE = `
+${LOOK}
+if free then
+  -- Nobody is in the way: most locks are taken here.
+  local ttl, fence = tonumber(arg[2]), math.max(free + 1, micros, tonumber(arg[4]))
+  local record = { fence, { { arg[1], now + ttl, tonumber(arg[3]), fence } }, {} }
+  redis.call('SET', key, cmsgpack.pack(record), 'PX', ttl + tonumber(arg[10]))
+  return { 1, fence }
+end
 ${READ}${GRANT}
 local token, ttl, limit, atLeast = arg[1], tonumber(arg[2]), tonumber(arg[3]), tonumber(arg[4])
 local keep, claim = tonumber(arg[5]), tonumber(arg[9])
@@ -128,7 +144,7 @@ return { 0, remaining(limit) }
 
 /** KEYS: resource. ARGV: token, ttl, memory. Replies 1, or 0 when the token does not hold the lease. */
 export const EXTEND = `
-${READ}
+${LOOK}${READ}
 local own = holders[indexOf(holders, arg[1])]
 if not own then return 0 end
 -- Never shorter: two extensions may arrive in either order.
@@ -139,6 +155,14 @@ return 1
 
 /** KEYS: resource. ARGV: token, claim, memory. Replies 1, or 0 when the token does not hold the lease. */
 export const RELEASE = `
+${LOOK}
+if free then return 0 end
+local last, held, waiting = unpack(cmsgpack.unpack(stored))
+if not waiting[1] and not held[2] and held[1] and held[1][1] == arg[1] and held[1][2] > now then
+  -- The only holder, and nobody waits: most locks are given back here.
+  redis.call('SET', key, string.format('%.0f', last), 'PX', arg[3])
+  return 1
+end
 ${READ}${GRANT}
 local at, place = indexOf(holders, arg[1]), indexOf(queue, arg[1])
 if not at and not place then return 0 end
@@ -155,7 +179,7 @@ return at and 1 or 0
  * {…, 0, ms until the lease of the one before it ends}.
  */
 export const HAND_OVER = `
-${READ}${GRANT}
+${LOOK}${READ}${GRANT}
 local at = indexOf(holders, arg[1])
 if at then table.remove(holders, at) end
 
@@ -177,7 +201,7 @@ return { at and 1 or 0, 0, remaining(limit) }
 
 /** KEYS: resource. ARGV: claim, memory. Replies 1, or 0 when no lease was running. */
 export const FORCE_RELEASE = `
-${READ}${GRANT}
+${LOOK}${READ}${GRANT}
 if #holders == 0 then return 0 end
 holders = {}
 serve(tonumber(arg[1]))
@@ -187,7 +211,7 @@ return 1
 
 /** KEYS: resource. Replies {token of the last lease, its fence, ms until the last one ends, callers waiting}, or nil. */
 export const INSPECT = `
-${READ}
+${LOOK}${READ}
 local last = holders[#holders]
 if not last then return false end
 local ends, callers = last[2], 0

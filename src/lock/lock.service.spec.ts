@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   InvalidKeyError,
@@ -14,8 +15,10 @@ import {
   isLockLostError,
   LockConflictError,
   LockLostError,
+  LockReentranceError,
   LockUnavailableError,
 } from './lock.errors.ts';
+import { currentLock } from './lock-context.ts';
 import { LockService } from './lock.service.ts';
 import { MemoryLockStore } from './memory-lock.store.ts';
 
@@ -31,13 +34,18 @@ class FaultyLockStore implements LockStore {
   /** How many replicas it says it has. */
   replicas: number | undefined;
   readonly #inner = new MemoryLockStore();
-  readonly #faults = new Map<Act, Fault[]>();
+  readonly #faults = new Map<Act, (Fault | undefined)[]>();
 
   fail(act: Act, fault: Fault, times = 1): void {
     this.#faults.set(
       act,
       Array.from({ length: times }, () => fault),
     );
+  }
+
+  /** The first ones succeed, all later ones are refused. */
+  failAfter(act: Act, times: number): void {
+    this.#faults.set(act, [...Array.from({ length: times }, () => undefined), 'refused', 'refused']);
   }
 
   acquire = (key: string, claim: LeaseClaim, turn?: Turn) =>
@@ -53,7 +61,7 @@ class FaultyLockStore implements LockStore {
     this.#act('replicated', () => this.replicas ?? this.#inner.replicated(key, wanted));
   list = (glob: string, cursor: string | undefined, limit: number) =>
     this.#act('list', () => this.#inner.list(glob, cursor, limit));
-  listen = (listener: HandOffListener) => this.#inner.listen(listener);
+  listen = (listener: HandOffListener) => this.#act('listen', () => void this.#inner.listen(listener));
 
   async #act<T>(act: Act, run: () => T): Promise<T> {
     this.calls.push(act);
@@ -181,7 +189,59 @@ describe('LockService', () => {
       await settle(locks.acquire('order:1', { retryCount: 4, retryDelay: 20 }));
       expect(performance.now() - startedAt).toBeGreaterThanOrEqual(79);
       expect(performance.now() - startedAt).toBeLessThan(2_000);
-      expect(countCalls('acquire')).toBe(1);
+      // One for the holder, and one when hand-offs begin to be heard.
+      expect(countCalls('acquire')).toBe(2);
+    });
+
+    it('listens for hand-offs once, as soon as somebody waits, also for a holder of its own', async () => {
+      const lock = await locks.acquire('order:1');
+      expect(countCalls('listen')).toBe(0);
+      const waiting = [locks.acquire('order:1', { wait: '10s' }), locks.acquire('order:1', { wait: '10s' })];
+      expect(countCalls('listen')).toBe(1);
+      await lock.release();
+      for (const next of waiting) await (await next).release();
+      expect(countCalls('listen')).toBe(1);
+    });
+
+    it('asks for the next one in the same trip, and only once for all who wait here', async () => {
+      const lock = await locks.acquire('order:1');
+      const waiting = Array.from({ length: 5 }, () => locks.acquire('order:1', { wait: '10s' }));
+      await lock.release();
+      for (const next of waiting) await (await next).release();
+      expect([countCalls('acquire'), countCalls('handOver'), countCalls('release')]).toEqual([1, 5, 1]);
+    });
+
+    it('serves those who wait in the order in which they came', async () => {
+      const lock = await locks.acquire('order:1');
+      const served: number[] = [];
+      const waiting = [1, 2, 3].map(async (number) => {
+        const next = await locks.acquire('order:1', { wait: '10s' });
+        served.push(number);
+        await next.release();
+      });
+      await lock.release();
+      await Promise.all(waiting);
+      expect(served).toEqual([1, 2, 3]);
+    });
+
+    it('leaves the line when the wait is over, and lets the others pass', async () => {
+      const lock = await locks.acquire('order:1');
+      const impatient = settle(locks.acquire('order:1', { wait: '20ms' }));
+      const patient = locks.acquire('order:1', { wait: '10s' });
+      expect(isLockConflictError(((await impatient) as { error: Error }).error)).toBe(true);
+      await lock.release();
+      await (await patient).release();
+      expect(await locks.isHeld('order:1')).toBe(false);
+      expect(locks.getMetrics()).toMatchObject({ held: 0, waiting: 0, acquired: 2, conflicts: 1 });
+    });
+
+    it('notices within a second that a lock of its own process was ended by force', async () => {
+      await locks.acquire('order:1', { ttl: '10m' });
+      const waiting = locks.acquire('order:1', { wait: '10s' });
+      await locks.forceRelease('order:1');
+      const startedAt = performance.now();
+      await (await waiting).release();
+      expect(performance.now() - startedAt).toBeLessThan(4_000);
     });
 
     it('stops waiting when the signal aborts', async () => {
@@ -476,6 +536,184 @@ describe('LockService', () => {
       await expect(lenient.acquireLock('order:1', 3_000)).rejects.toThrow(LockUnavailableError);
       store.fail('release', 'refused');
       expect(await lenient.releaseLock('order:1', 'f'.repeat(32))).toBe(false);
+    });
+  });
+
+  describe('several resources', () => {
+    it('are taken together, under one token and one fence', async () => {
+      const lock = await locks.acquire(['b', 'a', 'b'], { ttl: '20s' });
+      expect(lock.resource).toBe('a,b');
+      expect([await locks.isHeld('a'), await locks.isHeld('b')]).toEqual([true, true]);
+      const { items } = await locks.list();
+      expect(items.map(({ fence }) => fence)).toEqual([lock.fence, lock.fence]);
+      expect(new Set(items.map(({ tokenHash }) => tokenHash)).size).toBe(1);
+      expect(JSON.stringify(items)).not.toContain(lock.token);
+      expect(await lock.release()).toBe(true);
+      expect([await locks.isHeld('a'), await locks.isHeld('b')]).toEqual([false, false]);
+      const next = await locks.acquire('b');
+      expect(next.fence).toBeGreaterThan(lock.fence);
+    });
+
+    it('are not taken when one of them is held', async () => {
+      await locks.acquire('b');
+      expect(await locks.tryAcquire(['a', 'b', 'c'])).toBeNull();
+      expect([await locks.isHeld('a'), await locks.isHeld('c')]).toEqual([false, false]);
+    });
+
+    it('are given back when the server fails in between', async () => {
+      store.failAfter('acquire', 1);
+      await expect(locks.acquire(['a', 'b'])).rejects.toThrow(LockUnavailableError);
+      expect(await locks.isHeld('a')).toBe(false);
+    });
+
+    it('are lost together', async () => {
+      const lock = await locks.acquire(['a', 'b'], { ttl: '3s' });
+      await locks.forceRelease('b');
+      await jest.advanceTimersByTimeAsync(1_100);
+      expect(lock.signal.aborted).toBe(true);
+      expect(await lock.release()).toBe(false);
+    });
+
+    it('end by themselves where they are not extended', async () => {
+      const lock = await locks.acquire(['a', 'b'], { ttl: '3s', extend: false });
+      await jest.advanceTimersByTimeAsync(3_000);
+      expect(lock.signal.aborted).toBe(true);
+      expect(jest.getTimerCount()).toBe(0);
+    });
+
+    it('never wait for each other, whatever the order they are named in', async () => {
+      jest.useRealTimers();
+      const turns = Array.from({ length: 10 }, (_, i) =>
+        locks.withLock(i % 2 === 0 ? ['a', 'b'] : ['b', 'a'], () => sleep(1), 30, { wait: '20s' }),
+      );
+      expect(await Promise.all(turns)).toHaveLength(10);
+    });
+  });
+
+  describe('shared', () => {
+    it('lets readers in together, and a writer alone', async () => {
+      const book = locks.readWrite('book');
+      const readers = [await book.read(), await book.read()];
+      expect(await locks.tryAcquire('book')).toBeNull();
+      const writing = book.write({ wait: '10s' });
+      const late = book.read({ wait: '10s' });
+      for (const reader of readers) await reader.release();
+      const writer = await writing;
+      expect(await locks.tryAcquire('book')).toBeNull();
+      await writer.release();
+      await (await late).release();
+      expect(await locks.isHeld('book')).toBe(false);
+    });
+
+    it('lets so many in, and the next one when one of them is done', async () => {
+      jest.useRealTimers();
+      const seats = locks.semaphore('seats', 2);
+      let [inside, most] = [0, 0];
+      const visit = async () => {
+        const seat = await seats.acquire({ wait: '20s' });
+        most = Math.max(most, ++inside);
+        await sleep(1);
+        inside -= 1;
+        await seat.release();
+      };
+      await Promise.all(Array.from({ length: 12 }, visit));
+      expect(most).toBe(2);
+    });
+
+    it.each([0, -1, 1.5, NaN, 10_001, '2'])('refuses %j permits', (permits) => {
+      expect(() => locks.semaphore('seats', permits as number)).toThrow(InvalidOptionsError);
+    });
+  });
+
+  describe('in the same work', () => {
+    it('is refused at once, by its name', async () => {
+      const inner = (resource: string) => locks.withLock(resource, () => locks.acquire('order:1', { wait: '1h' }));
+      await expect(inner('order:1')).rejects.toMatchObject({ code: 'KEEP_LOCK_REENTRANCE', resource: 'order:1' });
+      await expect(inner('lock:order:1')).rejects.toThrow(LockReentranceError);
+      expect(await settle(inner('order:2'))).toHaveProperty('value');
+    });
+
+    it('is refused below several others, and for one of several', async () => {
+      const deep = locks.withLock(['a', 'b'], () => locks.withLock('c', () => locks.tryAcquire(['d', 'b'])));
+      await expect(deep).rejects.toThrow(LockReentranceError);
+    });
+
+    it('is known everywhere below, and nowhere else', async () => {
+      expect(currentLock()).toBeUndefined();
+      let after: (() => unknown) | undefined;
+      await locks.withLock('a', async (outer) => {
+        expect(currentLock()).toBe(outer);
+        await locks.withLock('b', async (inner) => {
+          await Promise.resolve();
+          expect(currentLock()).toBe(inner);
+        });
+        expect(currentLock()).toBe(outer);
+        after = AsyncResource.bind(() => currentLock());
+      });
+      expect(after!()).toBeUndefined();
+      expect(currentLock()).toBeUndefined();
+    });
+
+    it('is not mistaken for that of another application', async () => {
+      const other = new LockService(new LockKeeper(new MemoryLockStore()), new KeySpace(KEY_DEFAULTS));
+      const nested = await locks.withLock('a', () => other.withLock('a', () => 'both'));
+      expect(nested).toBe('both');
+    });
+  });
+
+  describe('with replicas', () => {
+    it.each([0, 1])('refuses, and leaves nothing behind, when only %i of 2 have it', async (replicas) => {
+      store.replicas = replicas;
+      await expect(locks.acquire('a', { replicas: 2 })).rejects.toThrow(LockUnavailableError);
+      expect(await locks.isHeld('a')).toBe(false);
+      store.fail('replicated', 'lost');
+      await expect(locks.acquire('a', { replicas: 1, onOutage: 'local' })).rejects.toThrow(LockUnavailableError);
+      store.replicas = 2;
+      expect(await locks.tryAcquire('a', { replicas: 2 })).not.toBeNull();
+    });
+
+    it('asks nobody where none are wanted', async () => {
+      await locks.acquire('a');
+      expect(countCalls('replicated')).toBe(0);
+    });
+  });
+
+  describe('in bulk', () => {
+    it('lists what is held and who waits, here included', async () => {
+      const lock = await locks.acquire('a', { ttl: '20s' });
+      const waiting = Array.from({ length: 3 }, () => settle(locks.acquire('a', { wait: '50ms' })));
+      const { items, cursor } = await locks.list();
+      expect(cursor).toBeNull();
+      expect(items).toEqual([
+        {
+          ...{ resource: 'a', fence: lock.fence, waiters: 3 },
+          tokenHash: expect.stringMatching(/^[0-9a-f]{16}$/) as string,
+          ttlMs: expect.any(Number) as number,
+        },
+      ]);
+      await jest.advanceTimersByTimeAsync(60);
+      await Promise.all(waiting);
+      expect((await locks.list()).items[0]!.waiters).toBe(0);
+    });
+
+    it('ends all locks, or those of a pattern', async () => {
+      for (const name of ['order:1', 'order:2', 'user:1', 'order*']) await locks.acquire(name);
+      expect(await locks.releaseAll('order:*')).toBe(2);
+      expect(await locks.isHeld('user:1')).toBe(true);
+      expect(await locks.releaseAll('order\\*')).toBe(1);
+      expect(await locks.releaseAll()).toBe(1);
+      expect((await locks.list()).items).toEqual([]);
+    });
+
+    it.each([0, -1, 1.5, 1_001, '5'])('refuses pages of %j', async (limit) => {
+      await expect(locks.list(null, limit as number)).rejects.toThrow(InvalidOptionsError);
+      await expect(locks.releaseAll('')).rejects.toThrow(InvalidKeyError);
+    });
+
+    it('answers 503 without the server', async () => {
+      store.fail('list', 'refused', 2);
+      await expect(locks.list()).rejects.toThrow(LockUnavailableError);
+      await expect(locks.releaseAll()).rejects.toThrow(LockUnavailableError);
     });
   });
 

@@ -29,6 +29,7 @@ export class MemoryLockStore implements LockStore {
   readonly #listeners = new Set<HandOffListener>();
   readonly #host: RecordHost = {
     nextFence: (atLeast) => this.#nextFence(atLeast),
+    sawFence: (fence) => void (this.#lastFence = Math.max(this.#lastFence, fence)),
     handedTo: (token) => this.#listeners.forEach((listen) => queueMicrotask(() => listen(token))),
   };
   #lastFence = 0;

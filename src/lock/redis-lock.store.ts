@@ -77,14 +77,9 @@ export class RedisLockStore implements LockStore {
 
   acquire(key: string, { token, ttlMs, limit, atLeast = 0 }: LeaseClaim, turn?: Turn): Promise<LockOutcome> {
     const { keepMs, askedMsAgo, callers } = turn ?? NO_TURN;
-    const place = [keepMs, askedMsAgo, callers, turn === undefined ? '' : this.channel];
-    return this.door.run(
-      acquireScript,
-      key,
-      ...[token, ttlMs, limit, atLeast],
-      ...place,
-      ...[CLAIM_MS, FENCE_MEMORY_MS],
-    );
+    const channel = turn === undefined ? '' : this.channel;
+    // prettier-ignore
+    return this.door.run(acquireScript, key, token, ttlMs, limit, atLeast, keepMs, askedMsAgo, callers, channel, CLAIM_MS, FENCE_MEMORY_MS);
   }
 
   extend(key: string, token: string, ttlMs: number): Promise<boolean> {

@@ -163,7 +163,7 @@ async function startAll(ports: number[], directory: string, argumentsOf: Argumen
 function launch(args: readonly string[]): ChildProcess {
   const binary = process.env['KEEP_TEST_SERVER_BIN'];
   if (binary === undefined) throw new Error('KEEP_TEST_SERVER_BIN is not set: run the tests with test/jest.config.mjs');
-  return spawn(binary, args, { stdio: 'ignore' });
+  return spawn(binary, args, { stdio: 'ignore', env: process.env });
 }
 
 const temporaryDirectory = (): string => mkdtempSync(join(tmpdir(), 'nestjs-keep-test-'));

@@ -38,6 +38,11 @@ export class Worker {
     return this.do('call', { method, args });
   }
 
+  /** Stops the process, or lets it go on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.child.kill(signal);
+  }
+
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const exited = once(this.child, 'exit');
@@ -47,11 +52,15 @@ export class Worker {
 }
 
 /** Starts processes that share a server; they work with the built package, as installed ones would. */
-export async function startWorkers(count: number, options: CacheModuleOptions): Promise<Worker[]> {
+export async function startWorkers(
+  count: number,
+  options: CacheModuleOptions,
+  file = 'cache-worker.mjs',
+): Promise<Worker[]> {
   const env = { ...process.env, WORKER_OPTIONS: JSON.stringify(options) };
   return Promise.all(
     Array.from({ length: count }, async () => {
-      const child = fork(join(__dirname, 'cache-worker.mjs'), { env, execArgv: [] });
+      const child = fork(join(__dirname, file), { env, execArgv: [] });
       await Promise.race([once(child, 'message'), exitBefore(child)]);
       return new Worker(child);
     }),
