@@ -2,7 +2,7 @@
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { CacheModule, CacheService } from 'nestjs-keep';
+import { CacheModule, CacheService, RateLimitService } from 'nestjs-keep';
 
 class WorkerModule {}
 Module({ imports: [CacheModule.forRoot(JSON.parse(process.env.WORKER_OPTIONS))] })(WorkerModule);
@@ -11,6 +11,8 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const app = await NestFactory.createApplicationContext(WorkerModule, { logger: ['error', 'warn'] });
 const cache = app.get(CacheService);
 const gates = new Map();
+/** One clock for all processes of this machine. */
+const monotonic = () => Number(process.hrtime.bigint() / 1_000n) / 1_000;
 
 const acts = {
   /** Many callers of one key at once; answers how often the factory ran here, and what the callers got. */
@@ -43,6 +45,22 @@ const acts = {
   },
   load: ({ key, value, options = 300 }) => cache.getOrSet(key, options, () => value),
   call: ({ method, args }) => cache[method](...args),
+  /** Calls at once, at a time that all processes agree on; answers when each was asked and answered, and what it was told. */
+  async limit({ policy, subject, calls, at }) {
+    const limits = app.get(RateLimitService);
+    while (monotonic() < at) await sleep(Math.min(5, Math.max(0, at - monotonic() - 1)));
+    const one = async () => {
+      const askedAt = monotonic();
+      const { allowed, degraded } = await limits.consume(policy, subject).catch(({ code }) => ({ allowed: code }));
+      return { allowed, degraded, askedAt, answeredAt: monotonic() };
+    };
+    return Promise.all(Array.from({ length: calls }, one));
+  },
+  /** As a machine whose clock is wrong. */
+  skew({ ms }) {
+    const now = Date.now;
+    Date.now = () => now() + ms;
+  },
   metrics: () => cache.getMetrics(),
 };
 
