@@ -25,17 +25,20 @@ export interface Seen {
  * during an outage the remainder is shared out.
  */
 export class KnownSubjects {
-  readonly #seen = new BoundedMap<Seen>(LIMITS);
+  readonly #seen = new BoundedMap<{ last: Seen }>(LIMITS);
 
   get(quota: Quota, subject: string): Seen | undefined {
-    return this.#seen.get(nameOf(quota, subject));
+    return this.#seen.get(nameOf(quota, subject))?.last;
   }
 
   /** Takes note of an answer. */
-  learn(charge: Charge, subjects: readonly string[], states: readonly QuotaState[]): void {
+  learn({ quotas, costs }: Charge, subjects: readonly string[], states: readonly QuotaState[]): void {
     const now = performance.now();
-    states.forEach(({ used, resetMs, retryAfterMs, block }, at) => {
-      const [quota, subject] = [nth(charge.quotas, at), nth(subjects, at)];
+    for (let at = 0; at < states.length; at++) {
+      const [quota, subject, cost] = [nth(quotas, at), nth(subjects, at), nth(costs, at)];
+      const name = nameOf(quota, subject);
+      const known = this.#seen.get(name);
+      const { used, resetMs, retryAfterMs, block } = nth(states, at);
       const seen: Seen = {
         quota,
         subject,
@@ -43,11 +46,13 @@ export class KnownSubjects {
         seenAt: now,
         resetAt: now + resetMs,
         refusedUntil: retryAfterMs === 0 ? 0 : now + retryAfterMs,
-        refusedCost: nth(charge.costs, at),
+        refusedCost: cost,
         isBlocked: block !== 'none',
       };
-      this.#seen.set(nameOf(quota, subject), seen, SEEN_BYTES);
-    });
+      // Most subjects are known: what is written over moves nothing.
+      if (known === undefined) this.#seen.set(name, { last: seen }, SEEN_BYTES);
+      else known.last = seen;
+    }
   }
 
   /** What the server would answer, where it is known that it would refuse; undefined where it has to be asked. */
@@ -57,6 +62,7 @@ export class KnownSubjects {
     if (consumesOnReject && quotas.length > 1) return undefined;
     const now = performance.now();
     const known = quotas.map((quota, at) => this.get(quota, nth(subjects, at)));
+    if (known.every((seen) => seen === undefined || seen.refusedUntil <= now)) return undefined;
     const isRefused = quotas.some((quota, at) => !quota.isShadow && refuses(known[at], quota, nth(costs, at), now));
     if (!isRefused) return undefined;
     return known.map((seen, at) => stateOf(seen, refuses(seen, nth(quotas, at), nth(costs, at), now), now));
@@ -73,7 +79,7 @@ export class KnownSubjects {
   /** What the server has counted, as far as it is known here and still counts. */
   *counted(): IterableIterator<Seen> {
     const now = performance.now();
-    for (const [, seen] of this.#seen.entries()) if (seen.used > 0 && seen.resetAt > now) yield seen;
+    for (const [, { last }] of this.#seen.entries()) if (last.used > 0 && last.resetAt > now) yield last;
   }
 }
 

@@ -1,4 +1,5 @@
 import { groupBy } from '../common/group-by.ts';
+import { nth } from '../common/nth.ts';
 import type { RedisDoor } from '../redis/availability.types.ts';
 import type { RedisClient } from '../redis/redis.client.ts';
 import { replyCodeOf } from '../redis/redis.outcome.ts';
@@ -49,7 +50,7 @@ export class RateLimitBatcher {
   /** Undefined: nothing was done, because the server turned out not to take keys of several slots. Ask again. */
   ask(request: ScriptRequest): Promise<QuotaState[] | undefined> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ ...request, resolve, reject });
+      this.#waiting.push({ charge: request.charge, keys: request.keys, slot: request.slot, resolve, reject });
       if (this.#waiting.length >= MAX_KEYS) this.#flush();
       else if (!this.#isScheduled) this.#schedule();
     });
@@ -133,8 +134,8 @@ function callOf(requests: readonly ScriptRequest[]): { keys: string[]; args: (st
 function statesIn(figures: readonly number[], from: number, count: number): QuotaState[] {
   const states: QuotaState[] = [];
   for (let at = from; at < from + count * FIGURES_PER_KEY; at += FIGURES_PER_KEY) {
-    const [used = 0, resetMs = 0, retryAfterMs = 0, block = 0] = figures.slice(at, at + FIGURES_PER_KEY);
-    states.push({ used, resetMs, retryAfterMs, block: BLOCKS[block] ?? 'none' });
+    const block = BLOCKS[nth(figures, at + 3)] ?? 'none';
+    states.push({ used: nth(figures, at), resetMs: nth(figures, at + 1), retryAfterMs: nth(figures, at + 2), block });
   }
   return states;
 }

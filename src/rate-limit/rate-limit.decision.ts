@@ -49,6 +49,8 @@ export function tightestOf(standings: readonly PolicyStanding[]): PolicyStanding
 }
 
 export function decisionOf(standings: readonly PolicyStanding[], degraded: boolean): RateLimitDecision {
+  const [first] = standings;
+  if (standings.length === 1 && first !== undefined) return decisionOfOne(first, degraded);
   const violated = standings.filter(isViolated);
   const tightest = tightestOf(standings);
   return {
@@ -59,6 +61,22 @@ export function decisionOf(standings: readonly PolicyStanding[], degraded: boole
     retryAfterMs: violated.reduce((longest, { state }) => Math.max(longest, state.retryAfterMs), 0),
     policy: tightest.policy.name,
     violated: violated.map(({ policy }) => policy.name),
+    degraded,
+  };
+}
+
+/** Most calls have one policy. */
+function decisionOfOne(standing: PolicyStanding, degraded: boolean): RateLimitDecision {
+  const { policy, quota, state } = standing;
+  const allowed = !isViolated(standing);
+  return {
+    allowed,
+    limit: quota.capacity,
+    remaining: remainingOf(standing),
+    resetMs: state.resetMs,
+    retryAfterMs: allowed ? 0 : state.retryAfterMs,
+    policy: policy.name,
+    violated: allowed ? [] : [policy.name],
     degraded,
   };
 }

@@ -8,8 +8,8 @@
  * - penalty: blocked until (µs), for how long (µs), how many times in a row, then when it was violated (µs), oldest first
  * Text that is anything else counts as nothing spent.
  *
- * KEYS: one per quota of each request, in order. ARGV: how many charges there are; each charge as `chargeArguments`
- * lists it; then the number of its charge for each request. Replies per quota: units used, ms until all are back, ms
+ * KEYS: one per quota of each request, in order. ARGV: how many charges there are; the length of each charge and the
+ * charge as `rate-limit.script-charge.ts` lists it; then the number of its charge for each request. Replies per quota: units used, ms until all are back, ms
  * until the request would be admitted, and 1 if the subject is blocked or 2 if it is from this request on.
  */
 export const RATE_LIMIT = `
@@ -20,8 +20,64 @@ local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
+local replies, rest = {}, {}
 
-local function until_ms(at) return max(0, ceil((at - now) / 1000)) end
+local starts, at = {}, 2
+for i = 1, ARGV[1] do
+  starts[i], at = at + 1, at + 1 + ARGV[at]
+end
+
+-- What most calls are comes first, without a function or a table of its own: one sliding quota that admits a call of a
+-- subject without a penalty. What is anything else is left for the rest.
+local place, chosen, start, is_plain = 0, false, 0, false
+local capacity, step, cost, current, reset, reset_text
+for i = at, #ARGV do
+  if ARGV[i] ~= chosen then
+    chosen = ARGV[i]
+    start = starts[tonumber(chosen)]
+    is_plain = ARGV[start] == '1' and ARGV[start + 1] == '1' and ARGV[start + 2] == '1'
+    if is_plain then
+      capacity, step, cost = tonumber(ARGV[start + 3]), tonumber(ARGV[start + 4]), tonumber(ARGV[start + 6])
+      current = floor(now / step)
+      reset = ceil(((current + BUCKETS + 1) * step - now) / 1000)
+      reset_text = string.format('%.0f', reset)
+    end
+  end
+  local used, units, tail
+  local text = is_plain and redis.pcall('GET', KEYS[place + 1])
+  if is_plain and not text then
+    used, units, tail = 0, 0, ''
+  elseif is_plain and type(text) == 'string' and #text >= 32 and #text % 16 == 0 then
+    local head, index, spent, newest = struct.unpack('<dddd', text)
+    if head == 1000 and index == current then
+      used, units, tail = spent, newest, string.sub(text, 33)
+    elseif head == 1000 and index < current and index >= current - BUCKETS then
+      -- The first call of a bucket: those that no window can reach any more go.
+      local last, oldest, gone = #text, struct.unpack('<dd', text, #text - 15)
+      while last > 32 and oldest < current - BUCKETS do
+        spent, last = spent - gone, last - 16
+        oldest, gone = struct.unpack('<dd', text, last - 15)
+      end
+      used, units, tail = spent, 0, struct.pack('<dd', index, newest) .. string.sub(text, 33, last)
+    elseif head == 1000 and index < current then
+      used, units, tail = 0, 0, ''
+    end
+  end
+  if used and used + cost <= capacity then
+    used = used + cost
+    local kept = struct.pack('<dddd', 1000, current, used, units + cost) .. tail
+    redis.call('SET', KEYS[place + 1], kept, 'PX', reset_text)
+    local n = place * 4
+    replies[n + 1], replies[n + 2], replies[n + 3], replies[n + 4] = used, reset, 0, 0
+    place = place + 1
+  else
+    rest[#rest + 1] = { start, place }
+    place = place + ARGV[start + 1]
+  end
+end
+if #rest == 0 then return replies end
+
+local function until_ms(time_us) return max(0, ceil((time_us - now) / 1000)) end
 local function pack(values) return struct.pack('<' .. string.rep('d', #values), unpack(values)) end
 
 -- What each algorithm does with its count 'c' under a quota 'q'. A clock that was set back leaves times in the future:
@@ -183,31 +239,35 @@ local function read(key)
   local text = redis.pcall('GET', key)
   return type(text) == 'string' and text
 end
-
-local replies = {}
-local function reply(used, reset, retry, blocked)
-  local n = #replies
-  replies[n + 1], replies[n + 2], replies[n + 3], replies[n + 4] = used, reset, retry, blocked
+local function reply(place, used, reset, retry, blocked)
+  local n = place * 4
+  replies[n - 3], replies[n - 2], replies[n - 1], replies[n] = used, reset, retry, blocked
 end
 
--- One quota, its bucket still the one of the last call, no penalty, enough left. False when it is anything else.
-local function spend_at_once(q, key, text)
-  if not text or #text < 32 or q.algorithm ~= SLIDING then return false end
-  local head, index, used, units = struct.unpack('<dddd', text)
-  if head ~= 1000 * SLIDING or index ~= floor(now / q.step) or used + q.cost > q.capacity then return false end
-  local reset = until_ms((index + BUCKETS + 1) * q.step)
-  redis.call('SET', key, struct.pack('<dddd', head, index, used + q.cost, units + q.cost) .. string.sub(text, 33), 'PX', reset)
-  reply(used + q.cost, reset, 0, 0)
-  return true
+local function charge_at(cursor)
+  local function argument()
+    cursor = cursor + 1
+    return tonumber(ARGV[cursor - 1])
+  end
+  local charge = { act = argument() }
+  local quotas = argument()
+  if charge.act > SPEND_ANYWAY then charge.amount, charge.ago, charge.added = argument(), argument(), argument() end
+  for i = 1, quotas do
+    local q = { algorithm = argument(), capacity = argument(), step = argument(), after = argument(), within = 0 }
+    q.cost = argument()
+    q.shadow = q.after < 0
+    if q.shadow then q.after = -1 - q.after end
+    if q.after > 0 then q.within, q.block, q.max = argument(), argument(), argument() end
+    charge[i] = q
+  end
+  return charge
 end
 
 -- All quotas of a request admit it, or it is refused.
 local function decide(charge, first)
   local states, refused = {}, false
   for i, q in ipairs(charge) do
-    local text = read(KEYS[first + i])
-    if #charge == 1 and charge.act == SPEND and spend_at_once(q, KEYS[first + i], text) then return end
-    local state = open(q, KEYS[first + i], text)
+    local state = open(q, KEYS[first + i], read(KEYS[first + i]))
     state.blocked = left_of_block(state.penalty)
     state.fits = state.blocked == 0 and state.count.used + q.cost <= q.capacity
     states[i], refused = state, refused or not (state.fits or q.shadow)
@@ -227,7 +287,7 @@ local function decide(charge, first)
     if changed or redis.call('PTTL', state.key) == -1 then store(q, state) end
     local reset, retry = count.ms_until(q, state.count, 0), 0
     if not state.fits then retry = max(state.blocked, count.ms_until(q, state.count, q.capacity - q.cost)) end
-    reply(state.count.used, max(reset, state.blocked), retry, imposed and 2 or state.blocked > 0 and 1 or 0)
+    reply(first + i, state.count.used, max(reset, state.blocked), retry, imposed and 2 or state.blocked > 0 and 1 or 0)
   end
 end
 
@@ -244,35 +304,13 @@ local function change(charge, first)
       if charge.added > 0 then count.add(q, state.count, charge.added) end
     end
     store(q, state)
-    reply(state.count.used, 0, 0, 0)
+    reply(first + i, state.count.used, 0, 0, 0)
   end
 end
 
-local cursor = 1
-local function argument()
-  cursor = cursor + 1
-  return tonumber(ARGV[cursor])
-end
-local charges = {}
-for i = 1, tonumber(ARGV[1]) do
-  local charge = { act = argument() }
-  if charge.act > SPEND_ANYWAY then charge.amount = argument() end
-  if charge.act == RESTORE then charge.ago, charge.added = argument(), argument() end
-  for j = 1, argument() do
-    local q = { algorithm = argument(), capacity = argument(), step = argument(), after = argument(), within = 0 }
-    if charge.act <= SPEND_ANYWAY then q.cost = argument() end
-    q.shadow = q.after < 0
-    if q.shadow then q.after = -1 - q.after end
-    if q.after > 0 then q.within, q.block, q.max = argument(), argument(), argument() end
-    charge[j] = q
-  end
-  charges[i] = charge
-end
-local first = 0
-while cursor < #ARGV do
-  local charge = charges[argument()]
+for _, request in ipairs(rest) do
+  local charge, first = charge_at(request[1]), request[2]
   if charge.act <= SPEND_ANYWAY then decide(charge, first) else change(charge, first) end
-  first = first + #charge
 end
 return replies
 `;

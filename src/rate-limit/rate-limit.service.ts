@@ -7,7 +7,7 @@ import { validKey } from '../common/keys.ts';
 import { integer } from '../common/option-rules.ts';
 import { readOptions, received } from '../common/read-options.ts';
 import type { PolicySet } from './policy-set.ts';
-import type { Charge, Quota, RateLimitStore } from './rate-limit-store.interface.ts';
+import type { Charge, Quota, QuotaState, RateLimitStore } from './rate-limit-store.interface.ts';
 import { decisionOf, type Judgement, type PolicyStanding, type RateLimitDecision } from './rate-limit.decision.ts';
 import { noRateLimitCounts, type RateLimitMetrics } from './rate-limit.metrics.ts';
 import { RATE_LIMIT_DEFAULTS, type ResolvedRateLimitModuleOptions } from './rate-limit.options.ts';
@@ -66,12 +66,12 @@ export class RateLimitService {
    * @throws StoreUnavailableError (503) on an outage with `'reject'`
    */
   consume(policy: PolicyInput, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
-    return settled(() => decided(this.spend(this.#requestOf(policy, subject, options))));
+    return answered(() => this.spend(this.#requestOf(policy, subject, options)));
   }
 
   /** What such a call would be told now; spends nothing. @throws as `consume` */
   check(policy: PolicyInput, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
-    return settled(() => decided(this.look(this.#requestOf(policy, subject, options))));
+    return answered(() => this.look(this.#requestOf(policy, subject, options)));
   }
 
   /** Gives the subject its whole quota back, and ends its blocks. @throws StoreUnavailableError, OutcomeUnknownError */
@@ -101,8 +101,8 @@ export class RateLimitService {
     const windowMs = toMs(ttlSeconds, 's', 'ttlSeconds');
     const set = this.#policies.plain('checkRateLimit', limit, windowMs);
     const subjects = [validKey(key, 'key')];
-    const { allowed } = await decided(this.spend({ set, subjects, charge: set.chargeFor(undefined) }));
-    return allowed;
+    const { decision } = await this.spend({ set, subjects, charge: set.chargeFor(undefined) });
+    return decision.allowed;
   }
 
   getMetrics(): RateLimitMetrics {
@@ -207,24 +207,37 @@ const aTier = {
 const asVerdict = (answer: Verdict | Verdict['states']): Verdict =>
   'states' in answer ? answer : { states: answer, by: 'store' };
 
-const judgementOf = ({ set, charge, subjects }: JudgedRequest, { states, by }: Verdict): Judgement => {
-  const standings = states.map((state, at): PolicyStanding => ({
-    policy: nth(set.policies, at),
-    quota: nth(charge.quotas, at),
-    subject: nth(subjects, at),
-    state,
-  }));
+function judgementOf(request: JudgedRequest, { states, by }: Verdict): Judgement {
+  const standings =
+    states.length === 1 ? [standingOf(request, states, 0)] : states.map((_, at) => standingOf(request, states, at));
   return { standings, decision: decisionOf(standings, by === 'outage') };
-};
+}
 
-const decided = (judged: Judgement | Promise<Judgement>): RateLimitDecision | Promise<RateLimitDecision> =>
-  judged instanceof Promise ? judged.then(({ decision }) => decision) : judged.decision;
+const standingOf = (
+  { set, charge, subjects }: JudgedRequest,
+  states: readonly QuotaState[],
+  at: number,
+): PolicyStanding => ({
+  policy: nth(set.policies, at),
+  quota: nth(charge.quotas, at),
+  subject: nth(subjects, at),
+  state: nth(states, at),
+});
 
 /** An answer that is there at once does not wait for a turn of its own, as it would in an `async` method. */
-const settled = <T>(answer: () => T | Promise<T>): Promise<T> =>
-  new Promise((resolve) => {
-    resolve(answer());
-  });
+function answered(judge: () => Judgement | Promise<Judgement>): Promise<RateLimitDecision> {
+  try {
+    const judged = judge();
+    if (judged instanceof Promise) return judged.then(({ decision }) => decision);
+    return Promise.resolve(judged.decision);
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+const failed = async (error: unknown): Promise<never> => {
+  throw error;
+};
 
 /** Who it was is hashed: the same in every line about one subject, and no more. */
 function lineOf(

@@ -35,14 +35,13 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
     return shard.holds(this.#keys.of(quota, subject));
   }
 
-  async spend(charge: Charge, subjects: readonly string[]): Promise<readonly QuotaState[]> {
-    const { quotas } = charge;
-    if (this.#batcher.takesSeveralSlots || slotOf(subjects) !== undefined) {
-      const states = await this.#ask(spendCharge(charge), quotas, subjects);
-      if (states !== undefined) return states;
-    }
-    if (slotOf(subjects) === undefined) return this.#spendApart(charge, subjects);
-    return this.spend(charge, subjects);
+  /** Not `async`: this is the path of every call, and each promise on it is waited for. */
+  spend(charge: Charge, subjects: readonly string[]): Promise<readonly QuotaState[]> {
+    const isApart = slotOf(subjects) === undefined;
+    if (isApart && !this.#batcher.takesSeveralSlots) return this.#spendApart(charge, subjects);
+    const answer = this.#ask(spendCharge(charge), charge.quotas, subjects);
+    // Where it could not be asked at once it is asked again, one slot at a time.
+    return answer.then((states) => states ?? this.spend(charge, subjects));
   }
 
   async look(charge: Charge, subjects: readonly string[]): Promise<readonly QuotaState[]> {

@@ -85,16 +85,23 @@ export class SharedLimits {
     return this.store.isAvailable(quotas, subjects) || quotas.every(({ onOutage }) => onOutage === 'local');
   }
 
-  async #ask(act: 'spend' | 'look', charge: Charge, subjects: readonly string[]): Promise<Verdict> {
-    try {
-      if (this.#share.hasDebts) await this.#restore(this.#share.debts(charge, subjects));
-      const states = await this.store[act](charge, subjects);
-      this.#known.learn(charge, subjects, states);
-      return { states, by: 'store' };
-    } catch (error) {
-      if (!isStoreFailure(error)) throw error;
-      return { states: this.#decideAlone(act, charge, subjects), by: 'outage' };
-    }
+  #ask(act: 'spend' | 'look', charge: Charge, subjects: readonly string[]): Promise<Verdict> {
+    const asked = this.#share.hasDebts ? this.#repayAndAsk(act, charge, subjects) : this.store[act](charge, subjects);
+    return Promise.resolve(asked).then(
+      (states) => {
+        this.#known.learn(charge, subjects, states);
+        return { states, by: 'store' };
+      },
+      (error: unknown) => {
+        if (!isStoreFailure(error)) throw error;
+        return { states: this.#decideAlone(act, charge, subjects), by: 'outage' };
+      },
+    );
+  }
+
+  async #repayAndAsk(act: 'spend' | 'look', charge: Charge, subjects: readonly string[]) {
+    await this.#restore(this.#share.debts(charge, subjects));
+    return this.store[act](charge, subjects);
   }
 
   /** The strictest word of all quotas counts. */
