@@ -555,6 +555,14 @@ describe('configuration', () => {
     await expect(service.execute('payments', succeed)).resolves.toBe('fine');
   });
 
+  it('may name other errors that do not count: each handle has its own', async () => {
+    const isRange = (error: unknown) => error instanceof RangeError;
+    service.create(succeed, config({ errorFilter: isRange, timeout: false }));
+    const handle = service.create(() => Promise.reject<string>(failure), config({ errorFilter: () => true }));
+    await expect(handle.fallback(() => 'hidden').fire()).rejects.toBe(failure);
+    expect(service.getStats()['payments']).toMatchObject({ stats: { failures: 0 }, config: { timeout: false } });
+  });
+
   it('that is wrong is refused with everything that is wrong', () => {
     const create = () => service.create(succeed, { name: '', timeout: -1, capacity: 0.5, retries: 3 } as never);
     for (const fault of ['name: must be', 'timeout: must be', 'capacity: must be', 'retries: unknown option']) {

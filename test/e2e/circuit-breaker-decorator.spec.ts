@@ -130,6 +130,31 @@ describe('a method behind a circuit', () => {
     });
   });
 
+  it('is judged by its own filter, whatever others of its circuit except', async () => {
+    const isType = (error: unknown) => error instanceof TypeError;
+    @Injectable()
+    class Filtered {
+      @WithCircuitBreaker({ name: 'filters', errorFilter: (error) => error instanceof RangeError })
+      async first(): Promise<string> {
+        return Promise.resolve('made the circuit');
+      }
+
+      @WithCircuitBreaker({ name: 'filters', errorFilter: isType })
+      async plain(): Promise<string> {
+        return Promise.reject(new TypeError('plain'));
+      }
+
+      @WithCircuitBreaker({ name: 'filters', errorFilter: isType }, { fallback: 'first' })
+      async falling(): Promise<string> {
+        return Promise.reject(new TypeError('falling'));
+      }
+    }
+    const module = await open([Filtered]);
+    await expect(module.get(Filtered).plain()).rejects.toThrow('plain');
+    await expect(module.get(Filtered).falling()).rejects.toThrow('falling');
+    expect(module.get(CircuitBreakerService).getStats()['filters']?.stats).toMatchObject({ failures: 0 });
+  });
+
   it('times out', async () => {
     @Injectable()
     class Slow {

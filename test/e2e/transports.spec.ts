@@ -7,9 +7,13 @@ import {
   CachePut,
   CacheService,
   CircuitBreakerService,
+  LockConflictError,
+  LockService,
   WithCircuitBreaker,
+  WithLock,
 } from '../../src/index.ts';
-import { openOn, POSITIONS, type Reached, silenceErrors, TRANSPORTS } from '../support/transports.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Answer, openOn, POSITIONS, type Reached, silenceErrors, TRANSPORTS } from '../support/transports.ts';
 
 const LABEL = 'label';
 let guarded = 0;
@@ -20,6 +24,8 @@ const makeSubject = () =>
   class Subject {
     readonly runs: string[] = [];
     isDown = false;
+    /** What a locked method waits for. */
+    gate: Promise<void> = Promise.resolve();
 
     async cached(argument: string): Promise<string> {
       return this.run('cached', argument);
@@ -41,6 +47,12 @@ const makeSubject = () =>
       return this.run('falling', argument);
     }
 
+    async locked(argument: string): Promise<string> {
+      this.runs.push('locked');
+      await this.gate;
+      return `locked ${argument}`;
+    }
+
     instead(argument: string, { message }: Error): string {
       this.runs.push(`instead: ${message}`);
       return `instead of ${argument}`;
@@ -56,6 +68,7 @@ const makeSubject = () =>
       return Promise.resolve(`${method} ${argument}`);
     }
   };
+const isRefusal = (answer: Answer): boolean => answer !== undefined && 'error' in answer;
 type Subject = InstanceType<ReturnType<typeof makeSubject>>;
 
 const TESTED = {
@@ -64,6 +77,8 @@ const TESTED = {
   putting: CachePut({ key: 'put' }),
   breaking: WithCircuitBreaker({ name: 'breaking', volumeThreshold: 3 }),
   falling: WithCircuitBreaker('falling', { fallback: 'instead' }),
+  // A plain name would lock for each caller, and not every transport knows who calls.
+  locked: WithLock({ key: 'locked' }),
 } as Readonly<Record<string, MethodDecorator>>;
 
 describe.each(TRANSPORTS)('$name', (transport) => {
@@ -73,6 +88,7 @@ describe.each(TRANSPORTS)('$name', (transport) => {
     let reached: Reached;
     let subject: Subject;
     let cache: CacheService;
+    let openGate = (): void => undefined;
     beforeAll(async () => {
       const type = makeSubject();
       reached = await openOn(transport, type, {
@@ -82,6 +98,7 @@ describe.each(TRANSPORTS)('$name', (transport) => {
       subject = reached.app.get(type);
       cache = reached.app.get(CacheService);
     });
+    afterEach(() => openGate());
     afterAll(() => reached.close());
     beforeEach(() => {
       guarded = 0;
@@ -122,6 +139,21 @@ describe.each(TRANSPORTS)('$name', (transport) => {
       subject.isDown = true;
       expect(await reached.call('falling', 'a')).toEqual(answered('instead of a'));
       expect(subject.runs).toEqual(['falling', 'instead: down']);
+    });
+
+    it('@WithLock lets one call in at a time, and the next one when it has ended', async () => {
+      subject.gate = new Promise((resolve) => (openGate = resolve));
+      const first = reached.call('locked', 'a');
+      await eventually(() => subject.timesOf('locked') === 1);
+      const second = await reached.call('locked', 'b');
+      expect(isRefusal(second)).toBe(transport.hasCallers);
+      if (transport.name.startsWith('a route')) expect(second).toMatchObject({ status: 409 });
+      if (!transport.hasCallers) await expect(subject.locked('b')).rejects.toThrow(LockConflictError);
+      expect(subject.timesOf('locked')).toBe(1);
+      openGate();
+      expect(await first).toEqual(answered('locked a'));
+      expect(await reached.call('locked', 'c')).toEqual(answered('locked c'));
+      expect(await reached.app.get(LockService).isHeld('locked')).toBe(false);
     });
 
     it('leaves guards and metadata in their place', async () => {

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { Test } from '@nestjs/testing';
-import { Cacheable, CacheEvict, CachePut, WithCircuitBreaker } from '../../src/index.ts';
+import { Cacheable, CacheEvict, CachePut, WithCircuitBreaker, WithLock } from '../../src/index.ts';
 
 /** A class whose method counts its runs, decorated; and how it is built where nobody provides the services. */
 function decorated(decorator: MethodDecorator) {
@@ -24,17 +24,17 @@ const BUILDS = {
 };
 
 describe.each(Object.entries(BUILDS))('an instance that is built %s', (_, build) => {
-  it.each([['@WithCircuitBreaker', WithCircuitBreaker('circuit')]])(
-    'does not run a method without its %s',
-    async (name, decorator) => {
-      const subject = await build(decorated(decorator as MethodDecorator));
-      await expect(subject.run()).rejects.toMatchObject({
-        code: 'KEEP_INVALID_OPTIONS',
-        message: expect.stringMatching(new RegExp(`Subject\\.run .*${name}[^]*CacheModule`)) as string,
-      });
-      expect(subject.runs).toBe(0);
-    },
-  );
+  it.each([
+    ['@WithCircuitBreaker', WithCircuitBreaker('circuit')],
+    ['@WithLock', WithLock('lock')],
+  ])('does not run a method without its %s', async (name, decorator) => {
+    const subject = await build(decorated(decorator as MethodDecorator));
+    await expect(subject.run()).rejects.toMatchObject({
+      code: 'KEEP_INVALID_OPTIONS',
+      message: expect.stringMatching(new RegExp(`Subject\\.run .*${name}[^]*CacheModule`)) as string,
+    });
+    expect(subject.runs).toBe(0);
+  });
 
   it.each([
     ['@Cacheable', Cacheable('1m')],

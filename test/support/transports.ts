@@ -150,7 +150,7 @@ interface GraphqlBody {
 }
 
 /** Nest 11 answers errors of a gateway to nobody. */
-const NO_ANSWER_MS = 500;
+const NO_ANSWER_MS = 1_500;
 const NO_ANSWER = JSON.stringify({ event: 'exception', data: 'no answer' });
 
 const gateway: TransportCase = {
