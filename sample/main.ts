@@ -24,7 +24,7 @@ app.enableShutdownHooks();
 app.enableCors({ origin: CORS_ORIGIN?.split(',') ?? false });
 app.useGlobalPipes(new StandardSchemaValidationPipe());
 
-const api = new DocumentBuilder().setTitle('nestjs-keep sample').build();
+const api = new DocumentBuilder().setTitle('nestjs-keep sample').addBearerAuth().build();
 SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, api));
 
 await app.listen(port, host);

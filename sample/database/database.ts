@@ -3,11 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import type { Product } from '../catalog/product.ts';
 import type { Post } from '../feed/feed.ts';
+import type { Order } from '../orders/order.ts';
+import type { Upload } from '../uploads/upload.ts';
 import { SEED } from './seed.ts';
 
 export interface Tables {
   readonly products: Product[];
   readonly posts: Post[];
+  readonly orders: Order[];
+  readonly uploads: Upload[];
 }
 
 const QUERY_MS = 50;

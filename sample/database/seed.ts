@@ -12,4 +12,6 @@ export const SEED: Tables = {
     { id: 3, name: 'Kettle', priceCents: 4900 },
   ],
   posts: [...posts('ada', 12), ...posts('grace', 3)],
+  orders: [],
+  uploads: [],
 };

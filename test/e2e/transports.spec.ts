@@ -7,8 +7,9 @@ import {
   CachePut,
   CacheService,
   CircuitBreakerService,
-  LockConflictError,
+  isLockConflictError,
   LockService,
+  RateLimit,
   WithCircuitBreaker,
   WithLock,
 } from '../../src/index.ts';
@@ -47,6 +48,10 @@ const makeSubject = () =>
       return this.run('falling', argument);
     }
 
+    async limited(argument: string): Promise<string> {
+      return this.run('limited', argument);
+    }
+
     async locked(argument: string): Promise<string> {
       this.runs.push('locked');
       await this.gate;
@@ -68,6 +73,7 @@ const makeSubject = () =>
       return Promise.resolve(`${method} ${argument}`);
     }
   };
+const statusOf = (answer: Answer): unknown => (answer as { status?: number } | undefined)?.status;
 const isRefusal = (answer: Answer): boolean => answer !== undefined && 'error' in answer;
 type Subject = InstanceType<ReturnType<typeof makeSubject>>;
 
@@ -79,10 +85,12 @@ const TESTED = {
   falling: WithCircuitBreaker('falling', { fallback: 'instead' }),
   // A plain name would lock for each caller, and not every transport knows who calls.
   locked: WithLock({ key: 'locked' }),
+  limited: RateLimit(2, '1h'),
 } as Readonly<Record<string, MethodDecorator>>;
 
 describe.each(TRANSPORTS)('$name', (transport) => {
   silenceErrors();
+  const isRoute = transport.name.startsWith('a route');
 
   describe.each(POSITIONS)('with the decorator %s the others', (position) => {
     let reached: Reached;
@@ -146,14 +154,24 @@ describe.each(TRANSPORTS)('$name', (transport) => {
       const first = reached.call('locked', 'a');
       await eventually(() => subject.timesOf('locked') === 1);
       const second = await reached.call('locked', 'b');
-      expect(isRefusal(second)).toBe(transport.hasCallers);
-      if (transport.name.startsWith('a route')) expect(second).toMatchObject({ status: 409 });
-      if (!transport.hasCallers) await expect(subject.locked('b')).rejects.toThrow(LockConflictError);
+      const direct = await subject.locked('b').catch((error: unknown) => error);
+      const isRefused = transport.hasCallers ? isRefusal(second) : isLockConflictError(direct);
+      expect(isRefused).toBe(true);
+      expect(isRoute && statusOf(second)).toBe(isRoute && 409);
       expect(subject.timesOf('locked')).toBe(1);
       openGate();
       expect(await first).toEqual(answered('locked a'));
       expect(await reached.call('locked', 'c')).toEqual(answered('locked c'));
       expect(await reached.app.get(LockService).isHeld('locked')).toBe(false);
+    });
+
+    it('@RateLimit refuses calls over the limit', async () => {
+      const answers = [];
+      for (let times = 0; times < 3; times++) answers.push(await reached.call('limited', 'a'));
+      expect(answers.slice(0, 2)).toEqual([answered('limited a'), answered('limited a')]);
+      expect(isRefusal(answers[2])).toBe(transport.hasCallers);
+      expect(isRoute && statusOf(answers[2])).toBe(isRoute && 429);
+      expect(subject.timesOf('limited')).toBe(2);
     });
 
     it('leaves guards and metadata in their place', async () => {
@@ -176,7 +194,11 @@ describe('the OpenAPI document', () => {
     });
     const { paths } = SwaggerModule.createDocument(reached.app as INestApplication, new DocumentBuilder().build());
     await reached.close();
-    expect(Object.keys(paths)).toEqual(Object.keys(TESTED).map((method) => `/subject/${method}`));
+    expect(Object.keys(paths).sort()).toEqual(
+      Object.keys(TESTED)
+        .map((method) => `/subject/${method}`)
+        .sort(),
+    );
     for (const path of Object.values(paths)) {
       expect(path.get).toMatchObject({ summary: 'described', parameters: [{ name: 'argument', in: 'query' }] });
     }

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { Test } from '@nestjs/testing';
-import { Cacheable, CacheEvict, CachePut, WithCircuitBreaker, WithLock } from '../../src/index.ts';
+import { Cacheable, CacheEvict, CachePut, RateLimit, WithCircuitBreaker, WithLock } from '../../src/index.ts';
 
 /** A class whose method counts its runs, decorated; and how it is built where nobody provides the services. */
 function decorated(decorator: MethodDecorator) {
@@ -27,6 +27,7 @@ describe.each(Object.entries(BUILDS))('an instance that is built %s', (_, build)
   it.each([
     ['@WithCircuitBreaker', WithCircuitBreaker('circuit')],
     ['@WithLock', WithLock('lock')],
+    ['@RateLimit', RateLimit(1, '1m')],
   ])('does not run a method without its %s', async (name, decorator) => {
     const subject = await build(decorated(decorator as MethodDecorator));
     await expect(subject.run()).rejects.toMatchObject({
