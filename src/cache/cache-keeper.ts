@@ -58,8 +58,7 @@ export class CacheKeeper {
   async renew<T>(seen: Seen<T>, ttlMs: number, options: ResolvedReadOptions, held: Held): Promise<Kept<T>> {
     if (seen.kind !== 'stale') throw new Error('There is no stale value to keep');
     const { codec, payload, costMs, stamps } = seen.entry;
-    // The tags that only its factory could tell stay: they count from when it was made.
-    const current = stampsOf(stampNames(stamps), new Map([...stamps, ...held.versions]));
+    const current = stampsOf(stampNames(stamps), held.versions);
     const draft = { codec, payload, costMs, stamps: current, ...lifetime(ttlMs, options) };
     return { copy: seen.copy, entry: await this.fill(held, draft) };
   }
@@ -96,8 +95,8 @@ export class CacheKeeper {
     const told = this.tags.withEpochs(tags.map(tagStamp));
     const late = told.filter((name) => !versions.has(name));
     try {
-      const known = await this.tags.capture(told, versions, keepMs);
-      // Some may be known from the entry that is replaced; the new one carries them all the same.
+      // Of a tag that the replaced entry carried, what counts is the version from before the factory.
+      const known = new Map([...(await this.tags.capture(told, versions, keepMs)), ...versions]);
       if (late.every((name) => bumpedAtMs(known.get(name) ?? '') < lease.atMs)) {
         return stampsOf([...new Set([...names, ...told])], known);
       }

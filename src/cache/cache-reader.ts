@@ -60,7 +60,8 @@ export class CacheReader {
     if (found.kind === 'absent') return { seen: { kind: 'missing' }, versions: tags.lastSeen(names) };
     if (found.kind !== 'entry' || !tags.areLastSeen(found.entry.stamps)) return undefined;
     const seen = this.decoded<T>(found.entry, tags.ageOf(found.entry));
-    return { seen, versions: seen.kind === 'fresh' ? NO_VERSIONS : tags.lastSeen(names) };
+    if (seen.kind === 'fresh') return { seen, versions: NO_VERSIONS };
+    return { seen, versions: tags.lastSeen([...names, ...stampNames(found.entry.stamps)]) };
   }
 
   /** Judges what was found by the versions that are known, and asks for those that are not. */

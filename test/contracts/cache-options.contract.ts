@@ -425,6 +425,37 @@ export function describeCacheOptionsContract(name: string, open: () => Promise<C
         expect(await shared.cache.get(key)).toBeUndefined();
       });
 
+      it.each<[answered: string, staleBy: string, answer: Factory<string>]>([
+        ['not modified', 'age', (context) => context.notModified()],
+        ['not modified', 'a tag', (context) => context.notModified()],
+        ['a new value', 'age', () => 'stale, too'],
+        ['a new value', 'a tag', () => 'stale, too'],
+      ])(
+        'keeps nothing that a tag of the stale entry invalidates meanwhile: %s, stale by %s',
+        async (_, staleBy, answer) => {
+          const isByTag = staleBy === 'a tag';
+          const long = { ...graced, ttl: '60s' } as const;
+          const load = (options: Options, factory: Factory<string>) =>
+            shared.cache.getOrSet<string>(key, options, (context) => {
+              context.setTags([`${key}:dynamic`]);
+              return factory(context);
+            });
+          await load(isByTag ? long : graced, () => 'stale');
+          if (isByTag) await shared.cache.expireByTag(`${key}:dynamic`);
+          else await untilStale();
+          const slow = gatedFactory(() => 'read');
+          const loaded = load(long, async (context) => {
+            await slow();
+            return answer(context);
+          });
+          await slow.entered;
+          await shared.cache.delByTag(`${key}:dynamic`);
+          slow.open();
+          await loaded;
+          expect(await shared.cache.get(key)).toBeUndefined();
+        },
+      );
+
       it('cannot keep what is not there', async () => {
         const read = shared.cache.getOrSet(key, graced, (context) => context.notModified());
         await expect(read).rejects.toThrow('there is no stale value to keep');
