@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { isStoreFailure } from '../common/errors.ts';
+import { isOutcomeUnknownError, isStoreFailure } from '../common/errors.ts';
 import type { CacheEntry, EntryDraft, Found } from './cache-entry.ts';
 import type { Acquisition, CacheStore } from './cache-store.interface.ts';
 import type { CacheWaiters } from './cache-waiters.ts';
+import { OrphanedLeases } from './orphaned-leases.ts';
 
 /** How long a refresh lease lasts; a dead holder's key is taken over when it ends. */
 export const LEASE_MS = 10_000;
@@ -11,23 +12,33 @@ const RENEW_EVERY_MS = 1_000;
 /** Waiters are woken by a message; they look for themselves this often in case it was lost. */
 const LOOK_AGAIN_MS = 1_000;
 
+interface Grant {
+  readonly key: string;
+  readonly token: string;
+  /** When it was granted, on the clock that dates invalidations. */
+  readonly atMs: number;
+}
+
 /** The right to compute a key and to store what was computed, as long as nothing invalidates it meanwhile. */
 export class Lease {
   private timer: NodeJS.Timeout | undefined;
 
-  /** @param atMs when it was granted, on the clock that dates invalidations */
   constructor(
     private readonly store: CacheStore,
-    private readonly key: string,
-    private readonly token: string,
-    readonly atMs: number,
+    private readonly orphans: OrphanedLeases,
+    private readonly grant: Grant,
   ) {}
+
+  get atMs(): number {
+    return this.grant.atMs;
+  }
 
   /** Keeps the lease until it is filled or abandoned; `onLost` is told once when it is gone. */
   hold(onLost: () => void): void {
+    const { key, token } = this.grant;
     this.timer = setInterval(() => {
       // A renewal that fails or is not heard of changes nothing: filling is what decides.
-      this.store.renew(this.key, this.token, LEASE_MS).then(
+      this.store.renew(key, token, LEASE_MS).then(
         (isHeld) => {
           if (isHeld || this.timer === undefined) return;
           this.stop();
@@ -40,15 +51,22 @@ export class Lease {
   }
 
   /** Stores what was computed; false when the lease was lost, and nothing is stored then. */
-  fill(draft: EntryDraft): Promise<boolean> {
+  async fill(draft: EntryDraft): Promise<boolean> {
+    const { key, token } = this.grant;
     this.stop();
-    return this.store.fill(this.key, this.token, draft);
+    try {
+      return await this.store.fill(key, token, draft);
+    } catch (error) {
+      this.orphans.add(key, token);
+      throw error;
+    }
   }
 
-  /** Ends the lease without a value. A failure only means that others wait until it ends by itself. */
+  /** Ends the lease without a value: now, or once the server can be asked. */
   async abandon(): Promise<void> {
+    const { key, token } = this.grant;
     this.stop();
-    await this.store.abandon(this.key, this.token).catch(() => undefined);
+    await this.store.abandon(key, token).catch(() => this.orphans.add(key, token));
   }
 
   private stop(): void {
@@ -84,16 +102,21 @@ export type Acceptance<V> =
 
 /** Hands out leases: one holder per key in all processes, everybody else waits for the value. */
 export class CacheLeases {
+  private readonly orphans: OrphanedLeases;
+
   constructor(
     private readonly store: CacheStore,
     private readonly waiters: CacheWaiters,
-  ) {}
+  ) {
+    this.orphans = new OrphanedLeases(store, LEASE_MS);
+  }
 
   /** Rejects only with what `mayWait` throws or with an error of the key itself, never because the server is away. */
   async claim<V>(request: ClaimRequest<V>): Promise<Claim<V>> {
     const token = request.newest + randomBytes(12).toString('base64url');
     let { distrusted } = request;
     try {
+      await this.orphans.end(request.key);
       for (;;) {
         const answer = await this.attempt(request, token, distrusted);
         if (answer.kind === 'done') return answer.claim;
@@ -101,6 +124,7 @@ export class CacheLeases {
       }
     } catch (error) {
       if (!isStoreFailure(error)) throw error;
+      if (isOutcomeUnknownError(error)) this.orphans.add(request.key, token);
       return { kind: 'unleased' };
     }
   }
@@ -116,7 +140,10 @@ export class CacheLeases {
       const answer = await this.store.acquire(key, { token, leaseMs: LEASE_MS, distrusted });
       switch (answer.kind) {
         case 'granted':
-          return done({ kind: 'leased', lease: new Lease(this.store, key, token, answer.atMs) });
+          return done({
+            kind: 'leased',
+            lease: new Lease(this.store, this.orphans, { key, token, atMs: answer.atMs }),
+          });
         case 'found':
           return await this.considered(request, answer.found);
         case 'held':

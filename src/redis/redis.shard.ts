@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Circuit } from '../circuit-breaker/circuit.ts';
 import type { ConnectionLogger } from './availability.log.ts';
 import { Availability } from './availability.ts';
@@ -78,5 +79,10 @@ export class RedisShard implements Shard {
     if (circuit.name !== this.#parts.circuit.config.name) return;
     if (circuit.to === 'OPEN' || circuit.to === 'ISOLATED') this.lost(circuit.reason);
     else if (this.node?.status === 'ready') this.availability.recover();
+  }
+
+  /** Journals and lists of what is away hold shards: what these are made of, passwords too, is not to be seen there. */
+  [inspect.custom](): string {
+    return `RedisShard <${this.#parts.server}, ${this.availability.state}>`;
   }
 }

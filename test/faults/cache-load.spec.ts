@@ -105,7 +105,7 @@ const cleanUps: (() => unknown)[] = [];
 
 beforeAll(() => {
   for (const level of ['log', 'warn', 'error'] as const) {
-    jest.spyOn(Logger.prototype, level).mockImplementation((line: unknown) => void lines.push(String(line)));
+    jest.spyOn(Logger.prototype, level).mockImplementation((...said: unknown[]) => void lines.push(String(said[0])));
   }
 });
 afterAll(() => jest.restoreAllMocks());

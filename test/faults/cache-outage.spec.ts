@@ -12,6 +12,10 @@ const DEADLINE_MS = 200;
 const SLACK_MS = 300;
 const HEALTHY_WITHIN_MS = 5_000;
 
+const fails = (): never => {
+  throw new Error('the source is away too');
+};
+
 describe('the cache without its server', () => {
   let server: TestServers;
   let proxy: FaultProxy;
@@ -182,6 +186,23 @@ describe('the cache without its server', () => {
     expect(await app.cache.get('k')).toBeUndefined();
   });
 
+  it.each<[string, () => string]>([
+    ['filled', () => 'made'],
+    ['given up', fails],
+  ])('leaves nobody waiting for a lease whose end the server has not heard of: %s', async (_, answer) => {
+    const [a, b] = await Promise.all([openCut(), open(server.url)]);
+    const slow = gatedFactory(() => undefined);
+    const loading = a.cache.getOrSet('k', 60, () => slow().then(answer)).catch(() => 'failed');
+    await slow.entered;
+    await cut(a);
+    slow.open();
+    await loading;
+    await heal(a);
+    const startedAt = performance.now();
+    expect(await Promise.all([a, b].map(({ cache }) => cache.getOrSet('k', 60, () => 'new')))).toEqual(['new', 'new']);
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+  });
+
   it('bounds its journal and then invalidates everything, once (F26)', async () => {
     const [a, b] = await Promise.all([openCut(), open(server.url)]);
     await b.cache.setMany(Array.from({ length: 100 }, (_, index) => [`k${index}`, 'old']));
@@ -256,7 +277,6 @@ describe('the cache without its server', () => {
       return (await app.cache.getStats()).tiers.l1.entries === 3;
     });
     await cut(app);
-    const fails = () => Promise.reject(new Error('the source is away too'));
     expect(await app.cache.getOrSet('k', options, fails)).toBe('kept');
     expect(await app.cache.getOrSet('k', options, () => 'fresh')).toBe('kept');
     await app.cache.del('deleted');

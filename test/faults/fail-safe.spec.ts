@@ -91,7 +91,7 @@ describe('under fire', () => {
   ] as const)('closes in time while the server %s, with what it still loads (F55)', async (_, hurt) => {
     const app = await openCacheApp({ redis: { url: server.url } });
     await app.cache.set('k', 1);
-    const loads = Array.from({ length: 100 }, (each, i) => app.cache.getOrSet(`load:${i}`, 60, () => sleep(300, i)));
+    const loads = Array.from({ length: 100 }, (_each, i) => app.cache.getOrSet(`load:${i}`, 60, () => sleep(300, i)));
     await sleep(50);
     await hurt(server);
     const startedAt = performance.now();
