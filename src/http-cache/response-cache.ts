@@ -138,27 +138,31 @@ export class ResponseCache {
       this.parts.server.refuse(exchange);
       return undefined;
     }
-    const detail = spot.found.response === undefined ? undefined : 'hit-for-miss';
-    return this.make(visit, spot, { forward: spot.parent === undefined ? 'uri-miss' : 'vary-miss', detail });
+    if (spot.found.response === undefined) return this.make(visit, spot, { forward: missOf(spot) });
+    const known = await this.known(visit, spot);
+    // Somebody may have stored a response since this process has seen the mark.
+    const isOutdated = known.found.response?.isMark !== true && visit.attempt < MAX_ATTEMPTS;
+    if (isOutdated) return this.lookUp({ ...visit, attempt: visit.attempt + 1 });
+    return this.make(visit, known, { forward: missOf(spot), detail: 'hit-for-miss' });
   }
 
   /** Clients may ask for a response that is made for them, but not so often that it is a way around the cache. */
   private async reload(visit: Visit, spot: Spot, response: StoredResponse, standing: Standing): Promise<unknown> {
-    const { exchange, directives, stampNames } = visit;
+    const { exchange, directives } = visit;
     const { store, server } = this.parts;
     if (this.isRecent(spot.name, response)) return this.hit(visit, spot, response, standing);
     if (directives.onlyIfCached) {
       server.refuse(exchange);
       return undefined;
     }
-    const found = await store.find(spot.name, stampNames);
-    const newer = found.response;
+    const known = await this.known(visit, spot);
+    const newer = known.found.response;
     if (newer !== undefined && !newer.isMark && this.isRecent(spot.name, newer)) {
       return this.hit(visit, spot, newer, this.standing(newer, directives, true));
     }
     this.reloads.set(spot.name, store.now(), 8);
     const stale = standing.ttlMs > -response.draft.errorMs ? response : undefined;
-    return this.make(visit, { ...spot, found }, { forward: 'request', stale });
+    return this.make(visit, known, { forward: 'request', stale });
   }
 
   private async stale(visit: Visit, spot: Spot, response: StoredResponse, standing: Standing): Promise<unknown> {
@@ -189,12 +193,11 @@ export class ResponseCache {
     const { exchange } = visit;
     const start = startOf(exchange.raw);
     this.parts.server.serveBeforehand(exchange, response, standing.ageMs, standing.ttlMs);
-    const isKnown = spot.found.seen.kind !== 'missing';
-    const found = isKnown ? spot.found : await this.parts.store.find(spot.name, visit.stampNames);
+    const known = await this.known(visit, spot);
     const turn = new ResponseTurn();
-    const outcome = await this.turnOf(turn, this.load(visit, { ...spot, found }, turn));
+    const outcome = await this.turnOf(turn, this.load(visit, known, turn));
     if (outcome === 'mine') {
-      const order = this.renderOrder(visit, { ...spot, found }, { forward: 'stale' }, turn);
+      const order = this.renderOrder(visit, known, { forward: 'stale' }, turn);
       return this.parts.renderer.refresh(order, start);
     }
     exchange.markAnswered();
@@ -222,6 +225,12 @@ export class ResponseCache {
       if (visit.attempt < MAX_ATTEMPTS) return this.lookUp({ ...visit, attempt: visit.attempt + 1 });
     }
     return this.forwarded(exchange, { forward, isCollapsed: false, detail });
+  }
+
+  /** The same spot as the store has it: whoever replaces an entry has to name the one that it has seen. */
+  private async known(visit: Visit, spot: Spot): Promise<Spot> {
+    if (spot.found.seen.kind !== 'missing') return spot;
+    return { ...spot, found: await this.parts.store.find(spot.name, visit.stampNames) };
   }
 
   private load(visit: Visit, spot: Spot, turn: ResponseTurn): Promise<StoredResponse | HandlerFailure | undefined> {
@@ -284,6 +293,8 @@ export class ResponseCache {
 type Forwarded = Omit<Extract<CacheOutcome, { kind: 'forward' }>, 'kind'>;
 
 const STALE_IF_ERROR = { kind: 'forward', forward: 'stale', detail: 'stale-if-error' } as const;
+
+const missOf = ({ parent }: Spot): Forward => (parent === undefined ? 'uri-miss' : 'vary-miss');
 
 const isGet = ({ request }: Exchange): boolean => request.method === 'GET';
 

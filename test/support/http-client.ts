@@ -63,7 +63,7 @@ export class HttpClient {
   }
 
   /** Sends these very bytes and resolves with what comes back until the server closes, or nothing comes for a while. */
-  raw(text: string, quietMs = 300): Promise<string> {
+  raw(text: string, quietMs = 2_000): Promise<string> {
     return new Promise((resolve) => {
       const socket = connect(this.port, '127.0.0.1');
       let answer = '';
