@@ -106,7 +106,8 @@ export class CacheWriter {
     const done: Shard[] = [];
     let [held, removed] = [0, 0];
     const removeOn = async (shard: Shard, notice: string): Promise<void> => {
-      removed += await store.delPattern(pattern, notice, shard);
+      const count = await store.delPattern(pattern, notice, shard);
+      removed += count;
       done.push(shard);
     };
     await this.change({

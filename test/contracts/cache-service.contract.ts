@@ -450,6 +450,13 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
         expect(await cache.delPattern(`${key}:feed:[2]:?`)).toBe(1);
       });
 
+      it('counts what it removes by pattern wherever the keys are (F34)', async () => {
+        const names = Array.from({ length: 300 }, (_, index) => `${key}:many:${index}`);
+        await cache.setMany([...names, `${key}:other`].map((name) => [name, 1]));
+        expect(await cache.delPattern(`${key}:many:*`)).toBe(300);
+        expect(await cache.getMany([...names, `${key}:other`])).toEqual([...names.map(() => undefined), 1]);
+      });
+
       it('empties the cache with reset, collections included', async () => {
         await cache.set(key, 1);
         await cache.sadd(`${key}:s`, 'a');
