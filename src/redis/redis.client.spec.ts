@@ -29,6 +29,12 @@ describe('createClient', () => {
     expect(client.options).toMatchObject({ ...SAFE, ...NODES[0], ...SECRET, db: 3, enableOfflineQueue: false });
   });
 
+  it('gives a socket up when it owes an answer for longer than a command may take', () => {
+    const target = { kind: 'standalone', nodes: NODES } as const;
+    const { options } = createClient({ ...REDIS_TIMEOUTS, commandTimeoutMs: 4_000, target }, new StalePrimaryPolicy());
+    expect(options).toMatchObject({ socketTimeout: 4_000, commandTimeout: 4_000 });
+  });
+
   it('asks sentinels for the primary', () => {
     const options = optionsOf({ kind: 'sentinel', nodes: NODES, sentinelName: 'main', ...SECRET });
     expect(options).toMatchObject({ ...SAFE, sentinels: NODES, name: 'main', ...SECRET, enableOfflineQueue: false });

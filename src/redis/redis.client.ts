@@ -14,7 +14,7 @@ export type RedisClient = Redis | Cluster;
 
 type ServerTarget = Exclude<ResolvedRedisTarget, { kind: 'instance' }>;
 
-/** A socket that owes an answer for this long is given up. An idle one is never touched. */
+/** A socket that owes an answer for this long, or longer than a command may take, is given up. An idle one is never touched. */
 const SOCKET_TIMEOUT_MS = 1_000;
 /** How long the server may take to close its side before the socket is destroyed. */
 const DISCONNECT_TIMEOUT_MS = 250;
@@ -81,6 +81,7 @@ export function createSubscriber(
 const alone = { enableOfflineQueue: false, retryStrategy: reconnectDelayMs } satisfies RedisOptions;
 
 function commonSettings({ commandTimeoutMs, connectTimeoutMs }: ResolvedRedisTimeouts) {
+  const patienceMs = Math.max(commandTimeoutMs, SOCKET_TIMEOUT_MS);
   return {
     // With RESP3 ioredis 6 drops invalidation pushes and misreads integers near 2^53; ioredis 5 knows no such option.
     protocol: 2,
@@ -91,9 +92,9 @@ function commonSettings({ commandTimeoutMs, connectTimeoutMs }: ResolvedRedisTim
     maxLoadingRetryTime: LOADING_POLL_MS,
     connectTimeout: connectTimeoutMs,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
-    socketTimeout: SOCKET_TIMEOUT_MS,
+    socketTimeout: patienceMs,
     // A backstop for the handshake. Operations have a deadline of their own, which forgives a blocked event loop.
-    commandTimeout: Math.max(commandTimeoutMs, SOCKET_TIMEOUT_MS),
+    commandTimeout: patienceMs,
   } satisfies RedisOptions;
 }
 

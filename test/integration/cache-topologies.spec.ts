@@ -2,18 +2,20 @@ import { describeCacheServiceContract } from '../contracts/cache-service.contrac
 import { HOST } from '../support/free-ports.ts';
 import { startCluster, startSentinels, startSingleNodeCluster, type TestServers } from '../support/servers.ts';
 
+/** Deadlines that a busy machine keeps. */
+const PATIENT = { commandTimeout: '5s', bootBudget: '15s' } as const;
 const nodesOf = (ports: readonly number[]) => ports.map((port) => ({ host: HOST, port }));
 
 describe.each([
   [
     'a server that refuses several keys in one command',
     startSingleNodeCluster,
-    ({ url }: TestServers) => ({ url, commandTimeout: '1s' as const }),
+    ({ url }: TestServers) => ({ url, ...PATIENT }),
   ],
   [
     'a cluster of three primaries with replicas',
     startCluster,
-    ({ ports }: TestServers) => ({ cluster: { nodes: nodesOf(ports) }, commandTimeout: '1s' as const }),
+    ({ ports }: TestServers) => ({ cluster: { nodes: nodesOf(ports) }, ...PATIENT }),
   ],
   [
     'a primary watched by sentinels',
@@ -21,7 +23,7 @@ describe.each([
     ({ ports }: TestServers) => ({
       sentinels: nodesOf(ports.slice(2)),
       sentinelName: 'main',
-      commandTimeout: '1s' as const,
+      ...PATIENT,
     }),
   ],
 ])('%s', (name, start, redisOf) => {

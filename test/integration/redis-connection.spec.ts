@@ -157,6 +157,14 @@ describe('losing the server', () => {
     expect(proxy.accepted).toBe(1);
   });
 
+  it('waits on its socket for as long as a command may take', async () => {
+    const servers = await start(['--enable-debug-command', 'yes']);
+    const connection = await connections.open(servers.port, { commandTimeoutMs: 10_000 });
+    const changes = changesOf(connection);
+    expect(await connection.execute('debug', (client) => client.call('DEBUG', 'SLEEP', '1.3'))).toBe('OK');
+    expect(changes).toEqual([]);
+  });
+
   it('backs off while it is rejected, and two connections do not come back in the same instant', async () => {
     const servers = await start();
     const proxies = [await startProxy(servers.port), await startProxy(servers.port)];
