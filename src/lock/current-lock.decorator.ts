@@ -7,4 +7,4 @@ import { currentLock } from './lock-context.ts';
  *
  * @publicApi
  */
-export const CurrentLock = createParamDecorator(() => currentLock());
+export const CurrentLock: () => ParameterDecorator = createParamDecorator(() => currentLock());
