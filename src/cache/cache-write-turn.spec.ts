@@ -32,6 +32,12 @@ describe('WriteTurn', () => {
     expect(stored).toEqual([['a'], ['b'], ['c']]);
   });
 
+  it('keeps the order of what is written to one key', async () => {
+    const others = { options: { ...OPTIONS } };
+    await Promise.all([write('a'), write('a', others), write('a'), write('b'), write('b', others)]);
+    expect(stored).toEqual([['a'], ['a'], ['a', 'b'], ['b']]);
+  });
+
   it('begins at once when it is flushed, and when enough was gathered', async () => {
     void write('a');
     turn.flush();

@@ -41,7 +41,9 @@ export class WriteTurn {
 
   /** Resolves when the writes are stored, with whatever they were gathered with. */
   add(writes: Writes): Promise<void> {
-    const gathering = this.gatherings.find((other) => isAlike(other, writes)) ?? this.gather(writes);
+    // The last value of a key wins, also under other options.
+    const last = this.gatherings.findLast((other) => isAlike(other, writes) || concerns(other, writes));
+    const gathering = last !== undefined && isAlike(last, writes) ? last : this.gather(writes);
     gathering.keys.push(...writes.keys);
     gathering.ready.push(...writes.ready);
     if (gathering.keys.length >= MAX_KEYS) this.flush();
@@ -70,6 +72,8 @@ export class WriteTurn {
     return gathering;
   }
 }
+
+const concerns = (some: Writes, other: Writes): boolean => other.keys.some((key) => some.keys.includes(key));
 
 function isAlike(some: Writes, other: Writes): boolean {
   if (some.options !== other.options) return false;

@@ -131,30 +131,30 @@ return 1`,
 });
 
 /**
- * shared: wake channel, notice channel; arg: ttl ms, keep ms, body, notice (or '')
+ * shared: wake channel, notice channel, ttl ms, keep ms; arg: body, notice (or '')
  * Overwrites whatever is there and takes any lease away.
  */
 export const WRITE = defineScript<boolean>({
   name: 'cache.write',
   arity: 6,
-  shared: 2,
+  shared: 4,
   reply: isOne,
   prelude: BUILD,
   body: `
-local entry = headerOf(arg[1], arg[2]) .. arg[3]
-local head = redis.pcall('SET', key, entry, 'PX', arg[2], 'GET')
+local entry = headerOf(shared[3], shared[4]) .. arg[1]
+local head = redis.pcall('SET', key, entry, 'PX', shared[4], 'GET')
 if type(head) == 'table' then
   -- a set, hash or list, which GET does not read
-  redis.call('SET', key, entry, 'PX', arg[2])
+  redis.call('SET', key, entry, 'PX', shared[4])
 elseif head then
   local previous = versionOf(head)
   if previous and previous >= versionOf(entry) then
-    entry = headerOf(arg[1], arg[2], previous) .. arg[3]
-    redis.call('SET', key, entry, 'PX', arg[2])
+    entry = headerOf(shared[3], shared[4], previous) .. arg[1]
+    redis.call('SET', key, entry, 'PX', shared[4])
   end
   if string.sub(head, 1, 2) == '~1' and string.sub(head, 4, 4) == '1' then wake(shared[1], key, entry) end
 end
-if arg[4] ~= '' then redis.call('PUBLISH', shared[2], arg[4]) end
+if arg[2] ~= '' then redis.call('PUBLISH', shared[2], arg[2]) end
 return 1`,
 });
 

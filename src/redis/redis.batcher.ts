@@ -191,12 +191,15 @@ interface Group {
 function groupsOf(calls: readonly Call[]): readonly Group[] {
   const groups: Group[] = [];
   for (const call of calls) {
-    const group = groups.find((other) => accepts(other, call));
-    if (group !== undefined) group.calls.push(call);
+    const group = groups.findLast((other) => accepts(other, call) || concerns(other, call.key));
+    if (group !== undefined && accepts(group, call)) group.calls.push(call);
     else groups.push({ script: call.script, shared: call.args.slice(0, call.script.shared), calls: [call] });
   }
   return groups;
 }
+
+/** What is asked for one key happens in the order in which it was asked: a call does not join a group before another. */
+const concerns = ({ calls }: Group, key: string): boolean => calls.some((call) => call.key === key);
 
 const accepts = ({ script, shared }: Group, call: Call): boolean =>
   script === call.script && shared.every((arg, index) => arg === call.args[index]);

@@ -24,6 +24,14 @@ const ECHO = defineScript({
   body: `if arg[1] == 'nothing' then return nil end return arg[1]`,
   reply: (raw) => raw?.toString(),
 });
+/** Appends with what all calls of one trip share. */
+const SIGN = defineScript({
+  name: 'test.sign',
+  arity: 2,
+  shared: 1,
+  body: `redis.call('APPEND', key, shared[1] .. arg[1]) return redis.call('GET', key)`,
+  reply: (raw) => String(raw),
+});
 const COUNT = defineScript({ name: 'test.count', arity: 0, body: `return redis.call('INCR', key)`, reply: Number });
 
 const connections = new Connections();
@@ -108,6 +116,30 @@ describe('a connection to one server', () => {
     expect(texts).toEqual(['a', 'ab', 'abc', 'abcd']);
     expect(await callsOf(servers, 'evalsha')).toBe(1);
     expect(await callsOf(servers, 'eval')).toBe(0);
+  });
+
+  it('sends what calls share once, and calls that share something else by themselves', async () => {
+    await connection.run(SIGN, 'other', 'x', 'y');
+    await servers.ask('CONFIG', 'RESETSTAT');
+    const calls = [
+      ['+', 'a'],
+      ['-', 'b'],
+      ['+', 'c'],
+    ] as const;
+    const texts = await Promise.all(calls.map(([sign, name]) => connection.run(SIGN, name, sign, name)));
+    expect(texts).toEqual(['+a', '-b', '+c']);
+    expect(await callsOf(servers, 'evalsha')).toBe(2);
+  });
+
+  it('keeps the order of what is asked for one key, whatever the script', async () => {
+    const texts = await Promise.all([
+      connection.run(SIGN, 'same', '+', 'a'),
+      connection.run(SIGN, 'same', '-', 'b'),
+      connection.run(SIGN, 'same', '+', 'c'),
+      connection.run(APPEND, 'same', 'd'),
+      connection.run(SIGN, 'same', '+', 'e'),
+    ]);
+    expect(texts.at(-1)).toBe('+a-b+cd+e');
   });
 
   it('gives each call its own reply, also when the script answers nothing to some', async () => {
