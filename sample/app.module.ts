@@ -3,6 +3,7 @@ import { ConfigModule } from '@nestjs/config';
 import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { CacheModule } from 'nestjs-keep';
+import { adminToken } from './admin-token.ts';
 import { DemoUserGuard } from './auth/demo-user.guard.ts';
 import { CatalogModule } from './catalog/catalog.module.ts';
 import { DatabaseModule } from './database/database.module.ts';
@@ -20,7 +21,12 @@ import { UploadsModule } from './uploads/uploads.module.ts';
   imports: [
     ConfigModule.forRoot(),
     // In memory, or on the server that the environment names: VALKEY_URL=redis://localhost:6379
-    CacheModule.forRoot({ rateLimit: { policies: { otp: otpPolicies, uploads: uploadPolicies } } }),
+    CacheModule.forRootAsync({
+      useFactory: () => ({
+        admin: { enabled: true, token: adminToken() },
+        rateLimit: { policies: { otp: otpPolicies, uploads: uploadPolicies } },
+      }),
+    }),
     PrometheusModule.register(),
     DatabaseModule,
     CatalogModule,

@@ -4,6 +4,7 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { CacheService } from 'nestjs-keep';
+import { adminPath } from './admin-token.ts';
 import { AppModule } from './app.module.ts';
 
 // `ConfigModule` in `AppModule` has read the file `.env` by now, if there is one.
@@ -30,4 +31,6 @@ SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, api));
 await app.listen(port, host);
 const { mode } = app.get(CacheService).getLocalStats();
 const url = await app.getUrl();
-new Logger('Sample').log([`Cache mode: ${mode}. Open:`, ...PAGES.map((page) => `  ${url}${page}`)].join('\n'));
+new Logger('Sample').log(
+  [`Cache mode: ${mode}. Open:`, ...[...PAGES, adminPath()].map((page) => `  ${url}${page}`)].join('\n'),
+);

@@ -2,9 +2,12 @@ import type { ResolvedModuleOptions } from './cache.module-options.ts';
 import type { CacheEntry } from './cache/cache-entry.ts';
 import type { CacheStore } from './cache/cache-store.interface.ts';
 import type { CacheWaiters } from './cache/cache-waiters.ts';
+import type { CacheInspector } from './cache/cache-inspector.interface.ts';
 import { MeasuredCacheStore } from './cache/measured-cache.store.ts';
+import { MemoryCacheInspector } from './cache/memory-cache.inspector.ts';
 import { MemoryCacheStore } from './cache/memory-cache.store.ts';
 import type { MemoryTierOptions } from './cache/memory-tier.ts';
+import { RedisCacheInspector } from './cache/redis-cache.inspector.ts';
 import { RedisCacheStore, type CacheChannels } from './cache/redis-cache.store.ts';
 import type { CircuitBreakerService } from './circuit-breaker/circuit-breaker.service.ts';
 import type { CollectionsStore } from './collections/collections-store.interface.ts';
@@ -41,6 +44,8 @@ export interface Backend {
   readonly recoveryLocks: LockStore | undefined;
   readonly limits: RateLimitStore | SharedLimits;
   readonly bus: MessageBus;
+  /** Looks at what is stored, for operators. */
+  readonly inspector: CacheInspector;
   /** What memory mode keeps its data in. */
   readonly keyspace: MemoryKeyspace<CacheEntry> | undefined;
   /** Undefined in memory mode. */
@@ -94,6 +99,7 @@ function openMemory({ options, waiters, telemetry }: BackendOptions): Backend {
     recoveryLocks: undefined,
     limits: new MemoryRateLimitStore(),
     bus,
+    inspector: new MemoryCacheInspector(keyspace, systemClock),
     keyspace,
     connection: undefined,
     async close() {
@@ -118,6 +124,7 @@ async function openServer(redis: ResolvedRedisOptions, parts: BackendOptions): P
     recoveryLocks: new RedisLockStore(connection.duringRecovery, bus, channels.handOff),
     limits: sharedLimits(parts, connection),
     bus,
+    inspector: new RedisCacheInspector(connection),
     keyspace: undefined,
     connection,
     async close() {

@@ -33,7 +33,7 @@ describe('cacheConfig', () => {
       { CACHE_TTL: '60', CACHE_L1_MAX_BYTES: '1mb', CACHE_LOCK_RETRY_DELAY: '20', LOG_LEVEL: 'info' },
       { cache: { ttl: '60s', l1: { maxBytes: '1mb' } }, lock: { retryDelay: 20 }, logLevel: 'log' },
     ],
-    ['an admin API, which code cannot configure', { CACHE_ADMIN_TOKEN: 'sixteen-letters-' }, {}],
+    ['an admin API', { CACHE_ADMIN_TOKEN: 'sixteen-letters-' }, { admin: { token: 'sixteen-letters-' } }],
   ])('says in options what the environment says: %s', async (_what, variables, options) => {
     expect(await withEnvironment(variables, cacheConfig)).toEqual(options);
   });

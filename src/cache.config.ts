@@ -31,7 +31,11 @@ export const cacheEnvironment = {
 function optionsIn(environment: Environment): CacheModuleOptions {
   resolveModuleOptions({}, environment);
   const { options, values } = readEnvironment(environment, ENVIRONMENT_RULES, []);
-  const { redis, ...others } = acceptedBy(CODE_RULES, options);
+  const { redis, ...plain } = acceptedBy(CODE_RULES, options);
+  const others = {
+    ...plain,
+    ...(plain['admin'] !== undefined && { admin: hideSecrets(plain['admin'] as object, 'token') }),
+  };
   if (wantsServer(values.redis ?? {})) {
     return { ...others, redis: hideSecrets(acceptedBy(REDIS_RULES, redis ?? {}), 'url', 'password') };
   }

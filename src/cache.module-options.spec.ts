@@ -70,7 +70,16 @@ describe('resolveModuleOptions', () => {
       },
       metrics: { enabled: true, prefix: 'cache_', logEveryMs: 0 },
       health: { onOutage: 'degraded', onOpenBreaker: 'degraded' },
-      admin: { enabled: false, token: null },
+      admin: {
+        enabled: false,
+        path: 'cache/admin',
+        token: null,
+        guards: [],
+        authorize: null,
+        values: 'hidden',
+        redact: expect.any(Function) as () => unknown,
+        audit: 'best-effort',
+      },
       logLevel: 'log',
     });
   });
@@ -194,7 +203,7 @@ describe('wrong options', () => {
   it.each<[object, string]>([
     [{ ttl: '5m' }, "ttl: unknown option; did you mean 'cache.ttl'?"],
     [{ rediss: {} }, "rediss: unknown option; did you mean 'redis'?"],
-    [{ admin: { enabled: true } }, 'admin: unknown option'],
+    [{ admin: { enabled: true, tokn: 'x' } }, "admin.tokn: unknown option; did you mean 'token'?"],
     [{ redis: { tls: { rejectUnauthorized: false } } }, 'redis.tls.rejectUnauthorized: unknown option'],
     [{ redis: { enabled: true } }, 'redis.enabled: unknown option'],
     [{ redis: 'redis://a' }, "redis: must be false, an ioredis client, or an object; received 'redis://a'"],
@@ -251,14 +260,21 @@ describe('the admin API', () => {
   it('needs a token of 16 characters to be enabled', () => {
     const token = 'a-long-admin-token';
     const { admin } = resolveModuleOptions({}, { CACHE_ADMIN_ENABLED: 'true', CACHE_ADMIN_TOKEN: token });
-    expect(admin).toEqual({ enabled: true, token });
+    expect(admin).toMatchObject({ enabled: true, token, path: 'cache/admin' });
     expect(inspect(admin) + JSON.stringify(admin)).not.toContain(token);
     expect(startUpError({}, { CACHE_ADMIN_ENABLED: 'true' }).faults).toEqual([
-      'CACHE_ADMIN_TOKEN: must be at least 16 characters when CACHE_ADMIN_ENABLED is true; it is not set',
+      'CACHE_ADMIN_TOKEN: must be at least 16 characters when CACHE_ADMIN_ENABLED is true, unless admin.guards or admin.authorize protect it; it is not set',
     ]);
     expect(startUpError({}, { CACHE_ADMIN_ENABLED: 'true', CACHE_ADMIN_TOKEN: 'fifteen-letters' }).faults).toEqual([
       'CACHE_ADMIN_TOKEN: must be at least 16 characters; received ***',
     ]);
+  });
+
+  it('may be protected by guards or by a function instead', () => {
+    const guard = { canActivate: () => true };
+    expect(resolveModuleOptions({ admin: { enabled: true, guards: [guard] } }, {}).admin.guards).toEqual([guard]);
+    expect(resolveModuleOptions({ admin: { enabled: true, authorize: () => true } }, {}).admin.enabled).toBe(true);
+    expect(startUpError({ admin: { enabled: true, guards: [] } }, {}).faults).toHaveLength(1);
   });
 
   it('keeps no token while it is off', () => {

@@ -1,4 +1,5 @@
 import type { LogLevel } from '@nestjs/common';
+import { ADMIN_DEFAULTS, type AdminOptions, checkedAdmin, type ResolvedAdminOptions } from './admin/admin.options.ts';
 import { readEnvironment, type Environment } from './cache.environment.ts';
 import { CODE_RULES, ENVIRONMENT_RULES } from './cache.module-rules.ts';
 import { CACHE_DEFAULTS, type CacheOptions, type ResolvedCacheOptions } from './cache/cache.options.ts';
@@ -15,7 +16,6 @@ import {
 import { InvalidOptionsError } from './common/errors.ts';
 import { KEY_DEFAULTS, type KeyOptions, type ResolvedKeyOptions } from './common/keys.ts';
 import { readOptions } from './common/read-options.ts';
-import { hideSecrets } from './common/secrets.ts';
 import { withDefaults } from './common/with-defaults.ts';
 import { HEALTH_DEFAULTS, type HealthOptions, type ResolvedHealthOptions } from './health/health.options.ts';
 import { HTTP_DEFAULTS, type HttpOptions, type ResolvedHttpOptions } from './http-cache/http.options.ts';
@@ -43,6 +43,7 @@ export interface CacheModuleOptions {
   readonly http?: HttpOptions;
   readonly metrics?: MetricsOptions;
   readonly health?: HealthOptions;
+  readonly admin?: AdminOptions;
   /** From which level on the module logs; `'debug'` shows hits and misses. @default 'log' */
   readonly logLevel?: LogLevel;
 }
@@ -62,12 +63,6 @@ export interface ResolvedModuleOptions {
   readonly health: ResolvedHealthOptions;
   readonly admin: ResolvedAdminOptions;
   readonly logLevel: LogLevel;
-}
-
-export interface ResolvedAdminOptions {
-  readonly enabled: boolean;
-  /** At least 16 characters; `null` when the admin API is off. */
-  readonly token: string | null;
 }
 
 /**
@@ -92,20 +87,9 @@ export function resolveModuleOptions(
     http: withDefaults(HTTP_DEFAULTS, code.http as Partial<ResolvedHttpOptions> | undefined),
     metrics: withDefaults(METRICS_DEFAULTS, env.metrics, code.metrics),
     health: withDefaults(HEALTH_DEFAULTS, env.health, code.health),
-    admin: resolveAdmin(env.admin ?? {}, environment, faults),
+    admin: checkedAdmin(withDefaults(ADMIN_DEFAULTS, env.admin, code.admin), faults),
     logLevel: code.logLevel ?? env.logLevel ?? 'log',
   };
   if (faults.length > 0) throw new InvalidOptionsError('CacheModule cannot start with these options', faults);
   return resolved;
-}
-
-function resolveAdmin(
-  { enabled = false, token = null }: Partial<ResolvedAdminOptions>,
-  environment: Environment,
-  faults: string[],
-): ResolvedAdminOptions {
-  if (enabled && !environment['CACHE_ADMIN_TOKEN']) {
-    faults.push('CACHE_ADMIN_TOKEN: must be at least 16 characters when CACHE_ADMIN_ENABLED is true; it is not set');
-  }
-  return hideSecrets({ enabled, token: enabled ? token : null }, 'token');
 }

@@ -1,8 +1,9 @@
+import { ADMIN_RULES } from './admin/admin.options.ts';
 import { CACHE_RULES } from './cache/cache.options.ts';
 import { CIRCUIT_BREAKER_RULES } from './circuit-breaker/circuit-breaker.options.ts';
 import { COLLECTIONS_RULES } from './collections/collections.options.ts';
 import type { KeyOptions } from './common/keys.ts';
-import { either, flag, integer, oneOf, rule, secret, text, type RulesOf } from './common/option-rules.ts';
+import { either, flag, integer, oneOf, rule, text, type RulesOf } from './common/option-rules.ts';
 import { HEALTH_RULES } from './health/health.options.ts';
 import { HTTP_RULES } from './http-cache/http.options.ts';
 import { LOCK_RULES } from './lock/lock.options.ts';
@@ -29,6 +30,7 @@ const SHARED_RULES = {
   circuitBreaker: CIRCUIT_BREAKER_RULES,
   metrics: METRICS_RULES,
   health: HEALTH_RULES,
+  admin: ADMIN_RULES,
   logLevel: oneOf('fatal', 'error', 'warn', 'log', 'debug', 'verbose'),
 };
 
@@ -39,9 +41,8 @@ const memoryOrClient = rule('false, an ioredis client', (value) =>
 /** What `CacheModuleOptions` may hold. */
 export const CODE_RULES = { redis: either(memoryOrClient, REDIS_RULES), ...SHARED_RULES, http: HTTP_RULES };
 
-/** What the environment may say: it has a switch for the server, and the admin API that code cannot configure yet. */
+/** What the environment may say: it has a switch for the server. */
 export const ENVIRONMENT_RULES = {
   redis: { enabled: flag, ...REDIS_RULES },
   ...SHARED_RULES,
-  admin: { enabled: flag, token: secret(text('at least 16 characters', /^\S{16,}$/)) },
 };

@@ -1,8 +1,11 @@
-import { Global, Module, type DynamicModule, type NestModule, type Provider } from '@nestjs/common';
+import { Global, Inject, Module, type DynamicModule, type NestModule, type Provider } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost } from '@nestjs/core';
+import { type AdminControllers, makeAdminControllers } from './admin/admin.routes.ts';
+import { findPageBehindSlash } from './admin/http/page.controller.ts';
 import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, type ASYNC_OPTIONS_TYPE } from './cache.module-definition.ts';
 import type { CacheModuleOptions } from './cache.module-options.ts';
 import { exported, providers } from './cache.providers.ts';
+import { ADMIN_CONTROLLERS } from './cache.tokens.ts';
 import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { hideSecrets } from './common/secrets.ts';
 import { placeFirst, ResponseCacheInterceptor, yieldToCache } from './http-cache/response-cache.interceptor.ts';
@@ -35,25 +38,37 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
     private readonly responseCache: ResponseCacheInterceptor,
     private readonly application: ApplicationConfig,
     private readonly host: HttpAdapterHost,
+    @Inject(ADMIN_CONTROLLERS) private readonly admin: AdminControllers,
   ) {
     super();
   }
 
   /** Without options the environment decides: the server it names, or memory. */
   static override forRoot(options: CacheModuleOptions = {}): DynamicModule {
-    return super.forRoot(withoutSecretsShown(options));
+    return withAdmin(super.forRoot(withoutSecretsShown(options)));
   }
 
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     const module = super.forRootAsync(options);
-    return { ...module, providers: module.providers?.map(hidingOptions) ?? [] };
+    return withAdmin({ ...module, providers: module.providers?.map(hidingOptions) ?? [] });
   }
 
   /** Called before routes are registered. */
   configure(): void {
+    findPageBehindSlash(this.admin.page, this.host);
     placeFirst(this.responseCache, this.application);
     yieldToCache(this.host.httpAdapter);
     // In front of it: what a client is told about a refusal is no part of what is cached.
     this.application.getGlobalInterceptors().unshift(this.retryAfter);
   }
+}
+
+/** The routes of the admin API; whether and where they are served is known when the options are. */
+function withAdmin(module: DynamicModule): DynamicModule {
+  const controllers = makeAdminControllers();
+  return {
+    ...module,
+    controllers: [...controllers.all],
+    providers: [...(module.providers ?? []), { provide: ADMIN_CONTROLLERS, useValue: controllers }],
+  };
 }

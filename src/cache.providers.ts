@@ -1,9 +1,11 @@
 import type { Provider } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { adminProviders } from './cache.admin.ts';
 import { channelsOf, openBackend, type Backend } from './cache.backends.ts';
 import { CacheLifecycle } from './cache.lifecycle.ts';
 import { MODULE_OPTIONS_TOKEN } from './cache.module-definition.ts';
 import { resolveModuleOptions, type CacheModuleOptions, type ResolvedModuleOptions } from './cache.module-options.ts';
+import { BACKEND, OPTIONS } from './cache.tokens.ts';
 import { CacheEngine } from './cache/cache-engine.ts';
 import type { CacheLocal } from './cache/cache-local.ts';
 import type { ReadTrace } from './cache/cache-stack.ts';
@@ -41,9 +43,6 @@ import type { RedisConnection } from './redis/redis.connection.ts';
 import { PubSub } from './message-bus/pub-sub.ts';
 import { RateLimitExplorer } from './rate-limit/rate-limit.explorer.ts';
 import { RateLimitService } from './rate-limit/rate-limit.service.ts';
-
-const OPTIONS = Symbol.for('nestjs-keep:resolved-options');
-const BACKEND = Symbol.for('nestjs-keep:backend');
 
 /** What other modules inject. */
 export const exported = [
@@ -260,6 +259,7 @@ export const providers: Provider[] = [
       { logLevel }: ResolvedModuleOptions,
     ) => new RateLimitExplorer(modules, adapters, limits, new LeveledLogger('RateLimit', logLevel)),
   },
+  ...adminProviders,
   ServiceExplorer,
   CacheableExplorer,
   LockExplorer,

@@ -34,6 +34,7 @@ export { CollectionsService } from './collections/collections.service.ts';
 export type { CollectionsOptions } from './collections/collections.options.ts';
 export type { CollectionValue } from './collections/collections.values.ts';
 
+export type { AdminAction, AdminAuthorize, AdminOptions, AdminRedact } from './admin/admin.options.ts';
 export { CacheHealthIndicator, type CacheHealth } from './health/cache.health.ts';
 export type { HealthOptions, HealthStatus } from './health/health.options.ts';
 export type { MetricsOptions } from './metrics/metrics.options.ts';

@@ -38,6 +38,10 @@ export class CacheLocal {
     return this.keys.strip(key) ?? key;
   }
 
+  holds(key: string): boolean {
+    return this.tier.has(this.nameOf(key));
+  }
+
   /** Holds what the store holds too. Not what another program wrote: nobody tells when that changes. */
   hold(key: string, entry: CacheEntry | undefined, value: unknown): void {
     if (entry !== undefined) this.tier.put(this.nameOf(key), entry, value);

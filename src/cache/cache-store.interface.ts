@@ -75,4 +75,6 @@ export interface CacheStore {
   describe(key: string): Promise<KeyDescription>;
   /** Gives a key of any type a new time to live; false when there is none. */
   expire(key: string, ttlMs: number, notice: Notice): Promise<boolean>;
+  /** Makes entries stale now; they are kept for their grace. How many there were. */
+  spoil(keys: readonly string[], notice: Notice): Promise<number>;
 }

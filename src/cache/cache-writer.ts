@@ -152,6 +152,22 @@ export class CacheWriter {
     });
   }
 
+  /** Makes values stale now, kept for their grace; how many there were. */
+  async spoil(keys: readonly string[]): Promise<number> {
+    const { store, local, journal, notices, metrics } = this.parts;
+    const counts = await this.perShard(keys, this.shardOf, (own, shard) =>
+      this.change({
+        shard,
+        forget: () => local.forget(own),
+        act: () => notices.send({ keys: own }, (notice) => store.spoil(own, notice)),
+        journal: () => journal.addKeys(own),
+        away: () => 0,
+      }),
+    );
+    metrics.invalidated.key += keys.length;
+    return sum(counts);
+  }
+
   private readonly shardOf = (key: string): Shard | undefined => this.parts.store.shardOf(key);
 
   /** One change for each shard: what happens on one of them is no concern of the others. */

@@ -240,3 +240,47 @@ local grace = (tonumber(string.sub(head, 63, 75)) or 0) - (tonumber(string.sub(h
 redis.call('SETRANGE', key, 49, string.format('%013d%013d', now + ttl, now + ttl + grace))
 return redis.call('PEXPIRE', key, ttl + grace)`,
 });
+
+/** What a look at a key shows: of an entry its header with the stamps, of anything else nothing. */
+export interface Inspection {
+  readonly type: string;
+  readonly pttlMs: number;
+  readonly bytes: number;
+  readonly head: Buffer;
+}
+
+/** What a key is, without its value. */
+export const INSPECT = defineScript<Inspection>({
+  name: 'cache.inspect',
+  arity: 0,
+  reply: (raw) => {
+    const [type, pttl, bytes, head] = raw as readonly RawReply[];
+    return { type: textOf(type ?? null), pttlMs: Number(pttl), bytes: Number(bytes), head: head as Buffer };
+  },
+  body: `
+local type, pttl = redis.call('TYPE', key)['ok'], redis.call('PTTL', key)
+if type ~= 'string' then return { type, pttl, 0, '' } end
+local head = redis.call('GETRANGE', key, 0, 102)
+if string.sub(head, 1, 2) ~= '~1' then return { type, pttl, redis.call('STRLEN', key), '' } end
+local stamps = tonumber(string.sub(head, 99, 103)) or 0
+if stamps > 0 then head = head .. redis.call('GETRANGE', key, 103, 102 + stamps) end
+return { type, pttl, redis.call('STRLEN', key), head }`,
+});
+
+/**
+ * arg: notice channel, notice (or '')
+ * Ends the freshness of an entry, which is kept for its grace. Answers 0 when there is no entry.
+ */
+export const SPOIL = defineScript<boolean>({
+  name: 'cache.spoil',
+  arity: 2,
+  reply: isOne,
+  body: `
+if arg[2] ~= '' then redis.call('PUBLISH', arg[1], arg[2]) end
+local head = redis.pcall('GETRANGE', key, 0, 61)
+if type(head) == 'table' or string.sub(head, 1, 3) ~= '~1V' then return 0 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now < (tonumber(string.sub(head, 50, 62)) or 0) then redis.call('SETRANGE', key, 49, string.format('%013d', now)) end
+return 1`,
+});

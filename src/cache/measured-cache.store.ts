@@ -79,6 +79,10 @@ export class MeasuredCacheStore implements CacheStore {
     return this.measured('expire', this.store.expire(key, ttlMs, notice));
   }
 
+  spoil(keys: readonly string[], notice: Notice): Promise<number> {
+    return this.measured('spoil', this.store.spoil(keys, notice));
+  }
+
   private measured<R>(operation: string, answer: Promise<R>): Promise<R> {
     const startedAt = performance.now();
     const counts = this.telemetry.operations.of(operation);

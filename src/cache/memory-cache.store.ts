@@ -137,6 +137,18 @@ export class MemoryCacheStore implements CacheStore {
     return true;
   }
 
+  async spoil(keys: readonly string[]): Promise<number> {
+    const now = this.now();
+    let spoilt = 0;
+    for (const key of keys) {
+      const record = this.keyspace.read(key);
+      if (record?.type !== 'entry') continue;
+      spoilt++;
+      this.store(key, { ...record.entry, freshUntilMs: Math.min(record.entry.freshUntilMs, now) });
+    }
+    return spoilt;
+  }
+
   private find(key: string): Found {
     const record = this.keyspace.read(key);
     if (record?.type === 'entry') return { kind: 'entry', entry: record.entry };

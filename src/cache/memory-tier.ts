@@ -121,6 +121,14 @@ export class MemoryTier {
     if (this.isAway(key)) this.keep(key, entry, value, { freshMs: ttlMs, servedMs: ttlMs, aloneIn: this.alone });
   }
 
+  has(key: string): boolean {
+    return this.held.has(key);
+  }
+
+  *keys(): IterableIterator<string> {
+    for (const [key] of this.held) yield key;
+  }
+
   drop(key: string): void {
     this.held.delete(key);
   }

@@ -1,6 +1,6 @@
 import { isWrongTypeError } from '../common/errors.ts';
 import type { RedisDoor, Shard } from '../redis/availability.types.ts';
-import { ABANDON, ACQUIRE, BUMP, CAPTURE, DESCRIBE, EXPIRE, FILL, REMOVE, RENEW, WRITE } from './cache.lua.ts';
+import { ABANDON, ACQUIRE, BUMP, CAPTURE, DESCRIBE, EXPIRE, FILL, REMOVE, RENEW, SPOIL, WRITE } from './cache.lua.ts';
 import { ABSENT, decodeEntry, encodeBody, type EntryDraft, type Found } from './cache-entry.ts';
 import type { Acquisition, CacheStore, KeyDescription, LeaseRequest, Notice } from './cache-store.interface.ts';
 
@@ -108,6 +108,13 @@ export class RedisCacheStore implements CacheStore {
       this.connection.run(EXPIRE, each, ttlMs, this.channels.notice, told),
     );
     return isThere;
+  }
+
+  async spoil(keys: readonly string[], notice: Notice): Promise<number> {
+    const spoilt = await this.inOrder(keys, notice, (key, told) =>
+      this.connection.run(SPOIL, key, this.channels.notice, told),
+    );
+    return spoilt.filter(Boolean).length;
   }
 
   /**

@@ -122,6 +122,11 @@ export class CircuitBreakerService implements OnApplicationShutdown {
     return this.#with(name, (circuit) => circuit.machine.close());
   }
 
+  /** Lets every call through, whatever comes of it, until `close`, `reset` or `isolate`; false when no circuit has the name. */
+  bypass(name: string): boolean {
+    return this.#with(name, (circuit) => circuit.machine.bypass());
+  }
+
   /** Calls `listener` at every change of any circuit; the result stops it. */
   onStateChange(listener: (change: CircuitChange) => void): () => void {
     const entry = { listener };

@@ -37,6 +37,7 @@ export class CircuitMachine {
   #trials = 0;
   #failuresInARow = 0;
   #isIsolated = false;
+  #isBypassed = false;
   #isShutdown = false;
 
   constructor(
@@ -84,6 +85,7 @@ export class CircuitMachine {
 
   /** Whether a call may pass now; while half-open each answer of true is for one trial call. */
   admits(): boolean {
+    if (this.#isBypassed) return true;
     if (this.#state !== 'HALF_OPEN') return this.#state === 'CLOSED';
     if (this.#trials >= this.config.halfOpenMaxCalls) return false;
     this.#trials += 1;
@@ -115,14 +117,26 @@ export class CircuitMachine {
   /** Refuses every call until `close`. */
   isolate(): void {
     this.#isIsolated = true;
+    this.#isBypassed = false;
     this.open('isolated by hand');
     this.#move('ISOLATED');
+  }
+
+  /** Lets every call through, whatever comes of it, until `close` or `isolate`. */
+  bypass(): void {
+    this.close();
+    this.#isBypassed = !this.#isShutdown;
+  }
+
+  get isBypassed(): boolean {
+    return this.#isBypassed;
   }
 
   /** Lets calls through again, whatever kept them out. */
   close(): void {
     if (this.#isShutdown) return;
     this.#isIsolated = false;
+    this.#isBypassed = false;
     this.#reason = 'closed by hand';
     this.#breaker.close();
   }
@@ -147,6 +161,7 @@ export class CircuitMachine {
   }
 
   #reasonToOpen(): string | undefined {
+    if (this.#isBypassed) return undefined;
     const { errorThresholdPercentage, volumeThreshold, windowMs } = this.config;
     if (this.#state === 'HALF_OPEN') return 'a trial call failed';
     if (errorThresholdPercentage === 100) return undefined;

@@ -25,6 +25,8 @@ export interface CircuitCounts {
 export interface CircuitBreakerStats {
   readonly name: string;
   readonly state: CircuitState;
+  /** Every call is let through, by hand. */
+  readonly isBypassed: boolean;
   readonly stats: CircuitCounts;
   /** When a call is tried again, in milliseconds since the epoch; null unless the circuit is open. */
   readonly nextTryAt: number | null;

@@ -51,8 +51,15 @@ export class Circuit {
   }
 
   describe(): CircuitBreakerStats {
-    const { state, nextTryAt } = this.machine;
-    return { name: this.config.name, state, stats: this.stats, nextTryAt, config: describeConfig(this.config) };
+    const { state, nextTryAt, isBypassed } = this.machine;
+    return {
+      name: this.config.name,
+      state,
+      isBypassed,
+      stats: this.stats,
+      nextTryAt,
+      config: describeConfig(this.config),
+    };
   }
 
   /** @throws CircuitOpenError, CircuitFullError when the operation was not run; CircuitTimeoutError */

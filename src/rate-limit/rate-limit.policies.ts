@@ -55,6 +55,14 @@ export class RateLimitPolicies {
     return set;
   }
 
+  get names(): string[] {
+    return [...this.#named.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.#named.has(name);
+  }
+
   /** A limit of its own for each window, all under one name. */
   plain(name: string, limit: number, windowMs: number): PolicySet {
     const key = `${limit}:${windowMs}`;

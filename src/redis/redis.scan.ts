@@ -33,10 +33,16 @@ export interface ScanStep {
 const CURSOR = /^(\d+)-(\d+)-(.*)$/s;
 
 /**
+ * @param count about how many keys to look at
  * @param cursor where an earlier step ended; undefined for the first one
  * @throws InvalidOptionsError for a cursor that no step had
  */
-export async function scanStep(door: RedisDoor, pattern: string, cursor = '0-0-'): Promise<ScanStep> {
+export async function scanStep(
+  door: RedisDoor,
+  pattern: string,
+  cursor = '0-0-',
+  count = PAGE_SIZE,
+): Promise<ScanStep> {
   const [form, index = '', position = '', after = ''] = CURSOR.exec(cursor) ?? [];
   if (form === undefined) throw new InvalidOptionsError('Wrong cursor', ['cursor: must be one that a page ended with']);
   // So that a number means the same shard next time.
@@ -44,7 +50,7 @@ export async function scanStep(door: RedisDoor, pattern: string, cursor = '0-0-'
   const shard = shards[Number(index)];
   if (shards.length === 0) throw new StoreUnavailableError('scan', 'the server is not connected');
   if (shard === undefined) return { keys: [], cursorAfter: () => cursor, next: null };
-  const page = (node: RedisClient) => (node as Redis).scan(position, 'MATCH', pattern, 'COUNT', PAGE_SIZE);
+  const page = (node: RedisClient) => (node as Redis).scan(position, 'MATCH', pattern, 'COUNT', count);
   const [nextPosition, found] = await door.executeOn(shard, 'scan', page);
   const isLast = nextPosition === '0' && Number(index) === shards.length - 1;
   return {

@@ -187,7 +187,7 @@ describe.each(PLATFORMS)('the sample on %s', (platform) => {
       const paths = sample.addresses.map((address) => new URL(address).pathname);
       expect(paths).toEqual([
         ...['/products/1', '/feed/ada', '/payments/quote', '/docs', '/health', '/metrics', '/stats/cache'],
-        '/stats/circuit-breakers',
+        ...['/stats/circuit-breakers', '/cache/admin/'],
       ]);
       const answers = await Promise.all(paths.map((path) => sample.get(path)));
       expect(answers.map(({ status }) => status)).toEqual(paths.map(() => 200));

@@ -1,0 +1,1 @@
+export const DASHBOARD = '<!doctype html><script nonce="%NONCE%"></script><title>Keep</title>';

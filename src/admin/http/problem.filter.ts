@@ -1,0 +1,43 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Inject, Logger } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { isCacheInfrastructureError } from '../../common/errors.ts';
+import { AdminProblem, problemBody, type ProblemBody } from '../admin.problem.ts';
+import { harden } from './hardening.ts';
+
+/** Answers whatever goes wrong in the admin API as problem+json with a stable code; it tells nothing of the inside. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  constructor(@Inject(HttpAdapterHost) private readonly host: HttpAdapterHost) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const response: unknown = host.switchToHttp().getResponse();
+    const { httpAdapter } = this.host;
+    if (httpAdapter.isHeadersSent(response)) return;
+    const body = bodyOf(error);
+    harden(this.host, response);
+    httpAdapter.setHeader(response, 'Content-Type', 'application/problem+json; charset=utf-8');
+    if (body.status === 401) httpAdapter.setHeader(response, 'WWW-Authenticate', 'Bearer');
+    const retryAfter = error instanceof AdminProblem ? error.extra.retryAfterSeconds : undefined;
+    if (retryAfter !== undefined) httpAdapter.setHeader(response, 'Retry-After', String(retryAfter));
+    httpAdapter.reply(response, body, body.status);
+  }
+}
+
+const CODES: Readonly<Record<number, string>> = { 400: 'BAD_REQUEST', 401: 'UNAUTHENTICATED', 403: 'FORBIDDEN' };
+
+function bodyOf(error: unknown): ProblemBody {
+  if (error instanceof AdminProblem) return error.getResponse() as ProblemBody;
+  if (isCacheInfrastructureError(error)) return infrastructureBody(error);
+  if (error instanceof HttpException) {
+    const status = error.getStatus();
+    return problemBody(status, CODES[status] ?? 'REFUSED', error.message.slice(0, 300));
+  }
+  new Logger('CacheAdmin').error(`A request failed: ${error instanceof Error ? error.name : typeof error}`);
+  return problemBody(500, 'INTERNAL', 'This should not have happened');
+}
+
+/** What the client has written is its fault; that the server is away is nobody's. */
+function infrastructureBody(error: Error & { readonly code: string }): ProblemBody {
+  if (error instanceof HttpException) return problemBody(error.getStatus(), error.code, error.message.slice(0, 300));
+  return problemBody(422, error.code, error.message.slice(0, 300));
+}

@@ -1,0 +1,162 @@
+import type { CacheEngine } from '../cache/cache-engine.ts';
+import type { CacheService } from '../cache/cache.service.ts';
+import { epochStamp } from '../cache/cache-tags.ts';
+import { escapeGlob } from '../common/glob.ts';
+import type { CacheCatalog } from './cache-catalog.ts';
+import type { KeyBrowser, KeyMeta } from './key-browser.ts';
+
+export type InvalidationBy = 'key' | 'keys' | 'pattern' | 'tag' | 'namespace' | 'path' | 'all';
+
+export interface Invalidation {
+  readonly by: InvalidationBy;
+  /** Empty for `all`, one or more keys for `keys`, else one text. */
+  readonly values: readonly string[];
+  readonly mode: 'delete' | 'expire';
+  readonly maxKeys: number;
+}
+
+/** What an invalidation would do. */
+export interface Preview {
+  readonly matched: number;
+  readonly sample: readonly string[];
+  /** There are more keys than were counted. */
+  readonly truncated: boolean;
+}
+
+/** Says how far it has come, and whether to stop. */
+export interface Progress {
+  readonly scanned: (count: number) => void;
+  readonly affected: (count: number) => void;
+  readonly isCancelled: () => boolean;
+}
+
+export interface InvalidationParts {
+  readonly cache: CacheService;
+  readonly engine: CacheEngine;
+  readonly browser: KeyBrowser;
+  readonly catalog: CacheCatalog;
+}
+
+const SAMPLE = 20;
+const PAGE = 500;
+/** Counting stops after this long: a page of keys may hold none that matches. */
+const COUNT_MS = 3_000;
+
+/** Finds what an operator wants gone, and has it gone. */
+export class Invalidations {
+  constructor(private readonly parts: InvalidationParts) {}
+
+  /** Reads only. */
+  async preview(wanted: Invalidation): Promise<Preview> {
+    const found: string[] = [];
+    const endsAt = performance.now() + COUNT_MS;
+    for await (const page of this.#pages(wanted)) {
+      found.push(...page.map(({ key }) => key));
+      if (found.length > wanted.maxKeys || performance.now() > endsAt) {
+        const matched = Math.min(found.length, wanted.maxKeys);
+        return { matched, sample: found.slice(0, SAMPLE), truncated: true };
+      }
+    }
+    const distinct = [...new Set(found)];
+    return { matched: distinct.length, sample: distinct.slice(0, SAMPLE), truncated: false };
+  }
+
+  /** How many keys it has affected. What is invalidated by name is so at once, however many keys there are. */
+  async run(wanted: Invalidation, preview: Preview, progress?: Progress): Promise<number> {
+    const { cache, engine, catalog, browser } = this.parts;
+    const [value = ''] = wanted.values;
+    if (wanted.by === 'key' || wanted.by === 'keys') {
+      const keys = [...new Set(wanted.values)].map((key) => browser.fullKey(key));
+      return wanted.mode === 'delete' ? engine.writer.del(keys) : engine.writer.spoil(keys);
+    }
+    const isWhole = !preview.truncated && progress === undefined;
+    if (wanted.by === 'tag') {
+      await (wanted.mode === 'delete' ? cache.delByTag(value) : cache.expireByTag(value));
+      return preview.matched;
+    }
+    if (wanted.mode === 'delete' && isWhole) {
+      if (wanted.by === 'all') {
+        await cache.reset();
+        return preview.matched;
+      }
+      if (wanted.by === 'namespace' && catalog.isNamespace(value)) {
+        await cache.namespace(value).reset();
+        return preview.matched;
+      }
+      return engine.writer.delPattern(this.#patternOf(wanted));
+    }
+    if (wanted.mode === 'expire' && isWhole && wanted.by === 'all') {
+      await engine.writer.bump([epochStamp('')], 'expire');
+      return preview.matched;
+    }
+    return this.#runByKey(wanted, progress);
+  }
+
+  async delete(key: string): Promise<number> {
+    return this.parts.engine.writer.del([this.parts.browser.fullKey(key)]);
+  }
+
+  /** @throws InvalidKeyError for an empty pattern */
+  async deletePattern(pattern: string): Promise<number> {
+    return this.parts.engine.writer.delPattern(this.parts.browser.patternOf({ match: pattern }));
+  }
+
+  /** Stale from now on, kept for its grace. */
+  async spoil(key: string): Promise<number> {
+    return this.parts.engine.writer.spoil([this.parts.browser.fullKey(key)]);
+  }
+
+  async expire(key: string, ttlMs: number): Promise<boolean> {
+    return this.parts.engine.writer.expire(this.parts.browser.fullKey(key), ttlMs);
+  }
+
+  async #runByKey(wanted: Invalidation, progress?: Progress): Promise<number> {
+    const { writer } = this.parts.engine;
+    let affected = 0;
+    for await (const page of this.#pages(wanted)) {
+      if (progress?.isCancelled() === true) break;
+      const keys = page.map(({ key }) => this.parts.browser.fullKey(key)).slice(0, wanted.maxKeys - affected);
+      const count = wanted.mode === 'delete' ? await writer.del(keys) : await writer.spoil(keys);
+      affected += count;
+      progress?.scanned(page.length);
+      progress?.affected(count);
+      if (affected >= wanted.maxKeys) break;
+    }
+    return affected;
+  }
+
+  async *#pages(wanted: Invalidation): AsyncGenerator<readonly KeyMeta[]> {
+    const { browser } = this.parts;
+    const [value = ''] = wanted.values;
+    if (wanted.by === 'key' || wanted.by === 'keys') {
+      const found = await Promise.all([...new Set(wanted.values)].map((key) => browser.describe(key)));
+      yield found.filter((meta) => meta !== undefined);
+      return;
+    }
+    const query = this.#queryOf(wanted);
+    let cursor: string | undefined;
+    do {
+      const page = await browser.list(query, cursor, PAGE);
+      yield wanted.by === 'tag' ? page.items.filter(({ tags }) => tags.includes(value)) : page.items;
+      cursor = page.cursor ?? undefined;
+    } while (cursor !== undefined);
+  }
+
+  #patternOf(wanted: Invalidation): string {
+    return this.parts.browser.patternOf(this.#queryOf(wanted));
+  }
+
+  #queryOf({ by, values: [value = ''] }: Invalidation): { namespace?: string; match?: string } {
+    switch (by) {
+      case 'namespace':
+        return { namespace: value };
+      case 'pattern':
+        return { match: value };
+      case 'path':
+        // Answers of a route are named by the handler, a colon, and the path.
+        return { match: `*:${escapeGlob(value)}*` };
+      default:
+        return {};
+    }
+  }
+}
