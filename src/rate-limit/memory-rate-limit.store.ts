@@ -28,8 +28,8 @@ export class MemoryRateLimitStore implements RateLimitStore {
   }
 
   refund(quota: Quota, subject: string, units: number): void {
-    const { count, penalty } = this.#tables.get(quota.id)?.get(subject) ?? {};
     const nowUs = this.#nowUs();
+    const { count, penalty } = this.#tables.get(quota.id)?.get(subject, nowUs) ?? {};
     penalty?.blockedMs(nowUs);
     count?.at(nowUs, quota.capacity);
     count?.remove(units);
@@ -71,7 +71,7 @@ export class MemoryRateLimitStore implements RateLimitStore {
   }
 
   #examine(quota: Quota, subject: string, cost: number, nowUs: number): Entry {
-    const record = this.#tables.get(quota.id)?.get(subject);
+    const record = this.#tables.get(quota.id)?.get(subject, nowUs);
     const used = record?.count.at(nowUs, quota.capacity) ?? 0;
     const blockedMs = record?.penalty?.blockedMs(nowUs) ?? 0;
     return { quota, subject, cost, record, used, blockedMs, fits: blockedMs === 0 && used + cost <= quota.capacity };

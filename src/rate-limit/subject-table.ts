@@ -37,8 +37,11 @@ export class SubjectTable {
     this.#records = new BoundedMap(limits);
   }
 
-  get(subject: string): SubjectRecord | undefined {
-    return this.#records.get(subject) ?? this.#overflow;
+  get(subject: string, nowUs: number): SubjectRecord | undefined {
+    const known = this.#records.get(subject);
+    if (known !== undefined || this.#overflow === undefined) return known;
+    this.#sweep(nowUs);
+    return this.#records.fits(subject, RECORD_BYTES) ? undefined : this.#overflow;
   }
 
   open(subject: string, quota: Quota, nowUs: number): SubjectRecord {
