@@ -648,6 +648,9 @@ describe('LockService', () => {
           expect(currentLock()).toBe(inner);
         });
         expect(currentLock()).toBe(outer);
+        let left: (() => unknown) | undefined;
+        await locks.withLock('c', () => (left = AsyncResource.bind(() => currentLock())));
+        expect(left!()).toBe(outer);
         after = AsyncResource.bind(() => currentLock());
       });
       expect(after!()).toBeUndefined();
