@@ -3,6 +3,7 @@ import { ConfigModule } from '@nestjs/config';
 import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { CacheModule } from 'nestjs-keep';
+import { AccountModule } from './account/account.module.ts';
 import { adminToken } from './admin-token.ts';
 import { DemoUserGuard } from './auth/demo-user.guard.ts';
 import { CatalogModule } from './catalog/catalog.module.ts';
@@ -29,6 +30,7 @@ import { UploadsModule } from './uploads/uploads.module.ts';
     }),
     PrometheusModule.register(),
     DatabaseModule,
+    AccountModule,
     CatalogModule,
     FeedModule,
     OrdersModule,

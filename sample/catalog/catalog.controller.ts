@@ -6,6 +6,7 @@ import {
   ApiOkResponse,
   ApiTags,
 } from '@nestjs/swagger';
+import { Cacheable } from 'nestjs-keep';
 import { CatalogService } from './catalog.service.ts';
 import { product, type Product, type ProductInput, productInput, products } from './product.ts';
 
@@ -14,12 +15,15 @@ import { product, type Product, type ProductInput, productInput, products } from
 export class CatalogController {
   constructor(private readonly catalog: CatalogService) {}
 
+  /** The response as it was sent, for everybody: a change of a product removes it by its tag. */
+  @Cacheable({ ttl: '5m', scope: 'public', tags: ['products'] })
   @Get()
   @ApiOkResponse({ standardSchema: products })
   list(): Promise<Product[]> {
     return this.catalog.list();
   }
 
+  @Cacheable({ ttl: '5m', scope: 'public', tags: ['product:{params.id}'] })
   @Get(':id')
   @ApiOkResponse({ standardSchema: product })
   @ApiNotFoundResponse()

@@ -55,7 +55,7 @@ describe.each(PLATFORMS)('the sample on %s', (platform) => {
     });
 
     it('says in a header how long a handler took', async () => {
-      const { headers } = await sample.get('/products/3');
+      const { headers } = await sample.get('/feed/ada');
       expect(headers['x-response-time']).toMatch(/^\d+\.\d+?ms$/);
     });
 
@@ -73,6 +73,26 @@ describe.each(PLATFORMS)('the sample on %s', (platform) => {
       const added = await sample.request('POST', '/products', { name: 'Strainer', priceCents: 600 });
       expect(added).toMatchObject({ status: 201, body: { name: 'Strainer', priceCents: 600 } });
       expect((await sample.get('/products')).body).toContainEqual(added.body);
+    });
+
+    it('says in a header what the cache did with a response', async () => {
+      await sample.get('/products/3');
+      const { headers } = await sample.get('/products/3');
+      expect(headers['cache-status']).toMatch(/^"nestjs-keep";hit;ttl=\d+$/);
+      expect(headers).not.toHaveProperty('x-response-time');
+    });
+
+    it('gives each user a response of their own, and nobody that of another one', async () => {
+      const me = (id?: string) =>
+        sample.request('GET', '/me', undefined, id === undefined ? {} : { authorization: `Bearer ${id}` });
+      for (const status of ['fwd=uri-miss;stored', 'hit;ttl=']) {
+        for (const id of ['ada', 'grace']) {
+          const { body, headers } = await me(id);
+          expect(body).toMatchObject({ id });
+          expect(headers['cache-status']).toContain(status);
+        }
+      }
+      expect(await me()).toMatchObject({ status: 401 });
     });
 
     it('has a feed for everybody', async () => {
