@@ -54,8 +54,7 @@ export interface Arrival {
 /** How old a response from another server is when it comes, in milliseconds (RFC 9111 section 4.2.3). */
 export function ageOnArrival(headers: HttpHeaders, { requestedAtMs, receivedAtMs }: Arrival): number {
   const generatedAtMs = dateOf(headerOf(headers, 'date')) ?? receivedAtMs;
-  const apparentMs = Math.max(0, receivedAtMs - generatedAtMs);
-  return Math.max(apparentMs, declaredAge(headers) + (receivedAtMs - requestedAtMs));
+  return Math.max(receivedAtMs - generatedAtMs, declaredAge(headers) + (receivedAtMs - requestedAtMs));
 }
 
 /** What `Age` says, in milliseconds; 0 for what is no age. */
