@@ -469,6 +469,7 @@ describe('execute', () => {
     expect(service.getStats()['quotes']).toEqual({
       name: 'quotes',
       state: 'CLOSED',
+      isBypassed: false,
       stats: {
         fires: 1,
         successes: 1,

@@ -187,7 +187,8 @@ describe('LockService', () => {
       await locks.acquire('order:1');
       const startedAt = performance.now();
       await settle(locks.acquire('order:1', { retryCount: 4, retryDelay: 20 }));
-      expect(performance.now() - startedAt).toBeGreaterThanOrEqual(79);
+      // A timer may be early by a fraction.
+      expect(performance.now() - startedAt).toBeGreaterThanOrEqual(75);
       expect(performance.now() - startedAt).toBeLessThan(2_000);
       // One for the holder, and one when hand-offs begin to be heard.
       expect(countCalls('acquire')).toBe(2);

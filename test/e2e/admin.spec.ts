@@ -167,9 +167,8 @@ describe.each(PLATFORMS)('the admin API on %s', (platform) => {
       expect(body).toMatchObject({ scope: 'instance', hits: 1, misses: 1, hitRatio: 0.5 });
       expect(body['groups']).toContainEqual(expect.objectContaining({ name: 'shop', hits: 1, loads: 1 }));
       const names = await admin.get('/namespaces');
-      expect(items(names)).toEqual([
-        { name: 'shop', ttl: '5m', grace: '0ms', entriesL1: 1, hitRatio: 0.5, p99Ms: expect.any(Number) as number },
-      ]);
+      const shop = { ttl: '5m', grace: '0ms', entriesL1: 1, hitRatio: 0.5, p99Ms: expect.any(Number) as number };
+      expect(items(names)).toContainEqual({ name: 'shop', ...shop });
       expect((await admin.send('DELETE', '/locks/x', { reason: 'because' })).status).toBe(403);
     });
 

@@ -192,7 +192,8 @@ describe.each(PLATFORMS)('the sample on %s', (platform) => {
 
     it('exposes the figures of its cache to Prometheus and as JSON', async () => {
       const { text } = await sample.get('/metrics');
-      expect(Number(/^cache_hits_total\{.*tier="l1"\} (\d+)$/m.exec(text)?.[1])).toBeGreaterThan(0);
+      const hits = [...text.matchAll(/^cache_hits_total\{.*tier="l1"\} (\d+)$/gm)].map(([, count]) => Number(count));
+      expect(Math.max(...hits)).toBeGreaterThan(0);
       expect(text).toContain('process_cpu_seconds_total');
       const { body } = await sample.get('/stats/cache');
       expect(body).toMatchObject({ stats: { mode }, metrics: { errors: 0, unstorable: 0, corrupt: 0 } });
