@@ -49,7 +49,7 @@ const ownedImports = [
 ];
 
 export default defineConfig(
-  { ignores: ['dist', 'dist-sample', 'coverage', 'docs', 'bench'] },
+  { ignores: ['dist', 'dist-sample', 'coverage', 'docs', 'bench', 'src/admin/dashboard/dashboard.html.ts'] },
   eslint.configs.recommended,
   {
     files: ['**/*.ts'],

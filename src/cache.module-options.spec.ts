@@ -68,7 +68,7 @@ describe('resolveModuleOptions', () => {
         resetTimeoutMs: 30_000,
         server: { failureThreshold: 5, recoveryTimeoutMs: 1_000, monitoringPeriodMs: 1_000, halfOpenMaxCalls: 1 },
       },
-      metrics: { enabled: true, prefix: 'cache_', logEveryMs: 0 },
+      metrics: { enabled: true, prefix: 'cache_', logEveryMs: 0, cloudWatchEveryMs: 0 },
       health: { onOutage: 'degraded', onOpenBreaker: 'degraded' },
       admin: {
         enabled: false,

@@ -36,6 +36,7 @@ import { openResponseCache } from './http-cache/response-cache.parts.ts';
 import { RoutePolicies } from './http-cache/route-policies.ts';
 import { LockService } from './lock/lock.service.ts';
 import { CacheMetricsExporter } from './metrics/cache-metrics.exporter.ts';
+import { EmfReporter } from './metrics/emf.reporter.ts';
 import { FactsSource } from './metrics/facts.source.ts';
 import { MetricsLog } from './metrics/metrics.log.ts';
 import { RedisKeyWatch } from './message-bus/redis-key-watch.ts';
@@ -248,6 +249,15 @@ export const providers: Provider[] = [
     inject: [CacheStatsReader, OPTIONS],
     useFactory: (stats: CacheStatsReader, { metrics, logLevel }: ResolvedModuleOptions) =>
       new MetricsLog(stats, metrics.logEveryMs, new LeveledLogger('CacheMetrics', logLevel)),
+  },
+  {
+    provide: EmfReporter,
+    inject: [CacheStatsReader, CircuitBreakerService, OPTIONS],
+    useFactory: (stats: CacheStatsReader, circuits: CircuitBreakerService, options: ResolvedModuleOptions) =>
+      new EmfReporter({
+        ...{ stats, circuits, service: options.keys.prefix },
+        everyMs: options.metrics.cloudWatchEveryMs,
+      }),
   },
   {
     provide: RateLimitExplorer,

@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 
 interface Service {
   readonly image: string;
-  readonly command: readonly string[];
+  readonly command?: readonly string[];
   readonly ports: readonly string[];
   readonly volumes: readonly string[];
   readonly profiles?: readonly string[];
@@ -18,7 +18,7 @@ const compose = parse(readFileSync(join(__dirname, '../../docker-compose.yml'), 
 };
 const services = Object.entries(compose.services);
 const service = (name: string): Service => compose.services[name]!;
-const words = (name: string): string => service(name).command.join(' ');
+const words = (name: string): string => (service(name).command ?? []).join(' ');
 
 describe('docker-compose.yml', () => {
   it('starts Redis and Valkey, and the others by profile only', () => {
@@ -26,7 +26,9 @@ describe('docker-compose.yml', () => {
       redis: [],
       valkey: [],
       'redis-cluster': ['cluster'],
-      sample: ['sample'],
+      prometheus: ['observability'],
+      grafana: ['observability'],
+      sample: ['sample', 'observability'],
     });
   });
 

@@ -1,0 +1,163 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { INestApplication } from '@nestjs/common';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import type { App } from 'supertest/types.js';
+import { DASHBOARD } from '../../src/admin/dashboard/dashboard.html.ts';
+import { type AdminOptions, CacheService, CircuitBreakerService, LockService } from '../../src/index.ts';
+import { ADMIN_TOKEN } from '../support/admin-client.ts';
+import { findProgram } from '../support/find-program.ts';
+import { HOST } from '../support/free-ports.ts';
+import { openHttpApp } from '../support/http-app.ts';
+
+jest.setTimeout(60_000);
+
+const root = join(__dirname, '../..');
+const axe = readFileSync(join(root, 'node_modules/axe-core/axe.min.js'), 'utf8');
+const XSS = '<img src=x onerror=alert(1)>';
+
+let browser: Browser;
+let app: INestApplication<App> | undefined;
+let errors: string[];
+beforeAll(async () => {
+  const executablePath = findProgram('find-chromium.mjs', 'findChromium');
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+});
+afterAll(() => browser.close());
+beforeEach(() => (errors = []));
+afterEach(async () => {
+  await Promise.all(browser.contexts().map((context) => context.close()));
+  await app?.close();
+  app = undefined;
+});
+
+const running = (): INestApplication<App> => app!;
+
+async function start(admin: AdminOptions = {}): Promise<string> {
+  app = await openHttpApp({ platform: 'express', cache: { admin: { enabled: true, token: ADMIN_TOKEN, ...admin } } });
+  await app.listen(0, HOST);
+  const cache = app.get(CacheService);
+  await cache.namespace('shop').getOrSet('a', 60, () => 1);
+  await cache.namespace('shop').getOrSet('a', 60, () => 1);
+  await cache.set(`x:${XSS}`, 1);
+  await app.get(CircuitBreakerService).execute('orders', () => Promise.resolve(1));
+  return `${await app.getUrl()}/cache/admin/`;
+}
+
+async function openPage(url: string, options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  page.on('pageerror', (error) => errors.push(String(error)));
+  await page.goto(url);
+  return page;
+}
+
+const violations = async (page: Page): Promise<string[]> => {
+  await page.evaluate(axe);
+  const found = await page.evaluate<{ violations: { id: string; nodes: { html: string }[] }[] }>('axe.run()');
+  return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+};
+
+it('is what its sources make, and small', () => {
+  const script = 'import("./scripts/build-dashboard.mjs").then(({ dashboard }) => process.stdout.write(dashboard()))';
+  const { stdout } = spawnSync(process.execPath, ['--eval', script], { cwd: root, encoding: 'utf8' });
+  expect(stdout).toBe(readFileSync(join(root, 'src/admin/dashboard/dashboard.html.ts'), 'utf8'));
+  expect(Buffer.byteLength(DASHBOARD)).toBeLessThanOrEqual(60 * 1024);
+  expect(gzipSync(DASHBOARD).length).toBeLessThanOrEqual(20 * 1024);
+});
+
+it('takes the token out of the address, and says that a breaker has opened within three seconds', async () => {
+  const page = await openPage(`${await start()}#t=${ADMIN_TOKEN}`);
+  await page.getByRole('cell', { name: '○ closed' }).waitFor();
+  expect(page.url()).not.toContain(ADMIN_TOKEN);
+  await page.waitForTimeout(500);
+  running().get(CircuitBreakerService).isolate('orders');
+  await page.getByRole('cell', { name: 'FORCED OPEN' }).waitFor({ timeout: 3_000 });
+  expect(await page.getByRole('status').textContent()).toBe('Breaker orders is FORCED OPEN');
+  expect(errors).toEqual([]);
+});
+
+it('clears what was looked at, typed and explained, and records it', async () => {
+  const page = await openPage(`${await start()}#t=${ADMIN_TOKEN}`);
+  await page.getByLabel('Clear shop').click();
+  await page.getByLabel(/^Type/).fill('wrong');
+  await page.getByLabel('Reason').fill('wrong prices');
+  await page.getByRole('button', { name: 'Do it' }).click();
+  expect(await page.getByRole('alert').textContent()).toBe('Type shop to go on');
+  await page.getByLabel(/^Type/).fill('shop');
+  await page.getByRole('button', { name: 'Do it' }).click();
+  await page.getByRole('cell', { name: /^invalidate: namespace shop — wrong prices/ }).waitFor();
+  expect(await running().get(CacheService).namespace('shop').get('a')).toBeUndefined();
+  expect(errors).toEqual([]);
+});
+
+it('shows a key that is written as HTML as a text', async () => {
+  const page = await openPage(`${await start()}#t=${ADMIN_TOKEN}`);
+  await page.getByRole('button', { name: 'Search' }).click();
+  await page.getByRole('cell', { name: `x:${XSS}`, exact: true }).waitFor();
+  expect(await page.locator('img').count()).toBe(0);
+  expect(errors).toEqual([]);
+});
+
+it('asks for the token, tells that it is wrong, and shows nothing before it is right', async () => {
+  const page = await openPage(await start());
+  await page.getByLabel('Admin token').fill('wrong');
+  await page.keyboard.press('Enter');
+  await page.getByText('This token is not accepted').waitFor();
+  expect(await page.getByRole('heading', { name: 'Breakers' }).isVisible()).toBe(false);
+  await page.getByLabel('Admin token').fill(ADMIN_TOKEN);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Breakers' }).waitFor();
+});
+
+it('has no buttons for what one may not do', async () => {
+  const page = await openPage(`${await start({ authorize: (_, action) => action === 'read' })}#t=${ADMIN_TOKEN}`);
+  await page.getByRole('cell', { name: '○ closed' }).waitFor();
+  for (const name of [/^Clear/, /Force/, /Reset/, /delete/i]) {
+    expect(await page.getByRole('button', { name }).count()).toBe(0);
+  }
+});
+
+it('goes on after the stream was lost, and can be used by keyboard', async () => {
+  const page = await openPage(`${await start()}#t=${ADMIN_TOKEN}`);
+  await page.getByRole('cell', { name: '○ closed' }).waitFor();
+  (running().getHttpServer() as unknown as { closeAllConnections: () => void }).closeAllConnections();
+  running().get(CircuitBreakerService).isolate('orders');
+  await page.getByRole('cell', { name: 'FORCED OPEN' }).waitFor({ timeout: 10_000 });
+  await running().get(LockService).acquire('order:1');
+  await page.getByRole('button', { name: 'Refresh locks' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Free order:1' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByLabel('Reason').fill('stuck');
+  await page.keyboard.press('Enter');
+  await page.getByRole('cell', { name: /^lock: lock order:1/ }).waitFor();
+  expect(await running().get(LockService).isHeld('order:1')).toBe(false);
+});
+
+it.each([
+  ['light', 1_280],
+  ['dark', 1_280],
+  ['light', 320],
+  ['dark', 320],
+] as const)('has nothing that axe complains about: %s, %d px', async (colorScheme, width) => {
+  const url = `${await start()}#t=${ADMIN_TOKEN}`;
+  const page = await openPage(url, { colorScheme, viewport: { width, height: 900 } });
+  await page.getByRole('cell', { name: '○ closed' }).waitFor();
+  await page.getByRole('button', { name: 'Search' }).click();
+  await page.getByRole('cell', { name: `x:${XSS}`, exact: true }).waitFor();
+  expect(await violations(page)).toEqual([]);
+  expect(await page.evaluate('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
+  if (process.env['KEEP_SCREENSHOTS']) {
+    await page.screenshot({
+      path: join(process.env['KEEP_SCREENSHOTS'], `${colorScheme}-${width}.png`),
+      fullPage: true,
+    });
+  }
+  await page.getByLabel('Clear shop').click();
+  await page.getByRole('dialog').waitFor();
+  expect(await violations(page)).toEqual([]);
+});
