@@ -69,7 +69,7 @@ export interface RedisDoor {
   run<R>(script: KeyedScript<R>, key: string, ...args: readonly ScriptArgument[]): Promise<R>;
   /**
    * Runs any command under the deadline and turns its failure into one of ours. In a cluster the shard of `key` is
-   * asked, or any that answers when it is about no key: only then `client` is a connection to one node.
+   * asked, or one that answers when it is about no key: only then `client` is a connection to one node.
    * @throws StoreUnavailableError when it was not executed, OutcomeUnknownError when nobody knows, WrongTypeError
    */
   execute<T>(operation: string, command: (client: RedisClient) => Promise<T>, key?: string): Promise<T>;

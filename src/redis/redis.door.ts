@@ -26,6 +26,7 @@ const NOT_CONNECTED = 'the server is not connected';
 export class CommandDoor implements RedisDoor, BatchTransport {
   readonly #parts: DoorParts;
   readonly #batcher: RedisBatcher;
+  #favourite: RedisShard | undefined;
 
   constructor(parts: DoorParts) {
     this.#parts = parts;
@@ -103,15 +104,15 @@ export class CommandDoor implements RedisDoor, BatchTransport {
     return this.#parts.isClosed() ? NOT_CONNECTED : shard.refusal(this.#parts.opens);
   }
 
-  /** Spread over those that answer. */
+  /** The same one for as long as it answers: what is published one after the other arrives in this order. */
   #anyShard(): RedisShard | undefined {
     const { shards } = this;
+    const usable = (shard: RedisShard | undefined) => shard !== undefined && this.#refusal(shard) === undefined;
+    if (usable(this.#favourite) && shards.some((shard) => shard === this.#favourite)) return this.#favourite;
+    // Processes are spread over all of them.
     const start = shards.length > 1 ? Math.floor(Math.random() * shards.length) : 0;
-    for (let index = 0; index < shards.length; index += 1) {
-      const shard = shards[(start + index) % shards.length];
-      if (shard !== undefined && this.#refusal(shard) === undefined) return shard;
-    }
-    return undefined;
+    this.#favourite = [...shards.slice(start), ...shards.slice(0, start)].find(usable);
+    return this.#favourite;
   }
 }
 

@@ -89,7 +89,9 @@ export async function startStandalone(args: readonly string[] = []): Promise<Tes
 
 /** One server that owns every slot of a cluster: a plain client is refused several keys of different slots. */
 export async function startSingleNodeCluster(): Promise<TestServers> {
-  const servers = await startStandalone(['--cluster-enabled', 'yes', '--cluster-node-timeout', '500']);
+  // A node that nobody has met does not know its own address, and ioredis does not use one without.
+  const announced = ['--cluster-announce-ip', HOST];
+  const servers = await startStandalone(['--cluster-enabled', 'yes', '--cluster-node-timeout', '500', ...announced]);
   await servers.ask('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
   await servers.stopUnless(untilClusterIsFormed(servers.ports));
   return servers;
