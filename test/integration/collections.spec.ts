@@ -8,9 +8,10 @@ import { KEY_DEFAULTS, KeySpace } from '../../src/common/keys.ts';
 import { MemoryKeyspace } from '../../src/common/memory-keyspace.ts';
 import type { RedisClient } from '../../src/redis/redis.connection.ts';
 import { type CollectionsSetup, describeCollectionsContract } from '../contracts/collections.contract.ts';
-import { Connections, standalone } from '../support/connections.ts';
+import { Connections } from '../support/connections.ts';
 import { eventually } from '../support/eventually.ts';
-import { startCluster, startSingleNodeCluster, startStandalone, type TestServers } from '../support/servers.ts';
+import { startStandalone, type TestServers } from '../support/servers.ts';
+import { ONE_SERVER, TOPOLOGIES, type Topology } from '../support/topologies.ts';
 
 /** Deadlines that a busy machine keeps: what happens after them is the business of one test only. */
 const PATIENT = { commandTimeoutMs: 5_000, bootBudgetMs: 15_000 };
@@ -28,10 +29,10 @@ async function openMemory(): Promise<CollectionsSetup> {
   };
 }
 
-const openServer = (start: () => Promise<TestServers>, kind: 'standalone' | 'cluster') => async () => {
-  const servers = await start();
+const openServer = (topology: Topology) => async () => {
+  const servers = await topology.start();
   const connections = new Connections();
-  const connection = await connections.open({ ...standalone(servers.port), kind }, PATIENT);
+  const connection = await connections.open(topology.targetOf(servers), PATIENT);
   const { client } = connection;
   const setup: CollectionsSetup = {
     store: new RedisCollectionsStore(connection),
@@ -51,9 +52,8 @@ const openServer = (start: () => Promise<TestServers>, kind: 'standalone' | 'clu
 const primariesOf = (client: RedisClient) => ('nodes' in client ? client.nodes('master') : [client]);
 
 describeCollectionsContract('memory', openMemory);
-describeCollectionsContract('server', openServer(startStandalone, 'standalone'));
-describeCollectionsContract('server that refuses several keys', openServer(startSingleNodeCluster, 'standalone'));
-describeCollectionsContract('cluster', openServer(startCluster, 'cluster'));
+describeCollectionsContract('server', openServer(ONE_SERVER));
+for (const [name, topology] of Object.entries(TOPOLOGIES)) describeCollectionsContract(name, openServer(topology));
 
 const keys = new KeySpace(KEY_DEFAULTS);
 const key = fc.constantFrom('a', 'b', '__proto__');
@@ -104,7 +104,7 @@ describe('collections in memory and on a server', () => {
   let server: CollectionsSetup;
 
   beforeAll(async () => {
-    [memory, server] = await Promise.all([openMemory(), openServer(startStandalone, 'standalone')()]);
+    [memory, server] = await Promise.all([openMemory(), openServer(ONE_SERVER)()]);
   });
   afterAll(() => Promise.all([memory.close(), server.close()]));
 

@@ -9,21 +9,19 @@ import { RedisLockStore } from '../../src/lock/redis-lock.store.ts';
 import type { MessageBus } from '../../src/message-bus/message-bus.interface.ts';
 import { RedisMessageBus } from '../../src/message-bus/redis-message-bus.ts';
 import { RedisConnection } from '../../src/redis/redis.connection.ts';
-import { REDIS_TIMEOUTS } from '../../src/redis/redis.options.ts';
+import { REDIS_TIMEOUTS, type ResolvedRedisTarget } from '../../src/redis/redis.options.ts';
 import { describeLockStoreContract, type LockStoreSetup } from '../contracts/lock-store.contract.ts';
+import { standalone } from '../support/connections.ts';
 import { eventually } from '../support/eventually.ts';
-import { HOST } from '../support/free-ports.ts';
 import { type Hold, lockViolations } from '../support/history.ts';
-import { ask, startCluster, startSingleNodeCluster, startStandalone, type TestServers } from '../support/servers.ts';
-
-type Kind = 'standalone' | 'cluster';
+import { ask, startStandalone, type TestServers } from '../support/servers.ts';
+import { ONE_SERVER, TOPOLOGIES, type Topology } from '../support/topologies.ts';
 
 /** A deadline that a busy machine keeps. */
 const PATIENT_MS = 5_000;
 
-async function connect(servers: TestServers, kind: Kind, commandTimeoutMs = PATIENT_MS): Promise<RedisConnection> {
-  const nodes = [{ host: HOST, port: servers.port }] as const;
-  const connection = new RedisConnection({ ...REDIS_TIMEOUTS, commandTimeoutMs, target: { kind, nodes } });
+async function connect(target: ResolvedRedisTarget, commandTimeoutMs = PATIENT_MS): Promise<RedisConnection> {
+  const connection = new RedisConnection({ ...REDIS_TIMEOUTS, commandTimeoutMs, target });
   await connection.connect();
   await eventually(() => connection.isAvailable, { withinMs: 15_000 });
   return connection;
@@ -49,11 +47,11 @@ async function openMemory(): Promise<LockStoreSetup> {
   };
 }
 
-const openServer = (start: () => Promise<TestServers>, kind: Kind) => async (): Promise<LockStoreSetup> => {
-  const servers = await start();
-  const connection = await connect(servers, kind);
+const openServer = (topology: Topology) => async (): Promise<LockStoreSetup> => {
+  const servers = await topology.start();
+  const connection = await connect(topology.targetOf(servers));
   const bus = new RedisMessageBus(connection);
-  const primaries = kind === 'cluster' ? servers.ports.slice(0, 3) : servers.ports;
+  const primaries = topology.primariesOf(servers);
   return {
     store: new RedisLockStore(connection, bus, 'hand-off'),
     pass: (ms) => sleep(ms),
@@ -67,9 +65,8 @@ const openServer = (start: () => Promise<TestServers>, kind: Kind) => async (): 
 };
 
 describeLockStoreContract('memory', openMemory);
-describeLockStoreContract('server', openServer(startStandalone, 'standalone'));
-describeLockStoreContract('server that refuses several keys', openServer(startSingleNodeCluster, 'standalone'));
-describeLockStoreContract('cluster', openServer(startCluster, 'cluster'));
+describeLockStoreContract('server', openServer(ONE_SERVER));
+for (const [name, topology] of Object.entries(TOPOLOGIES)) describeLockStoreContract(name, openServer(topology));
 
 const keys = new KeySpace(KEY_DEFAULTS);
 const HAND_OFF = keys.internal('lock-hand-off');
@@ -86,7 +83,7 @@ describe('locks on a server', () => {
 
   beforeAll(async () => {
     servers = await startStandalone();
-    connections = await Promise.all([connect(servers, 'standalone'), connect(servers, 'standalone')]);
+    connections = await Promise.all([connect(standalone(servers.port)), connect(standalone(servers.port))]);
     buses.push(...connections.map((connection) => new RedisMessageBus(connection)));
     [here, there] = connections.map((connection, i) => serviceOn(connection, buses[i]!)) as [LockService, LockService];
   });
@@ -198,7 +195,7 @@ describe('locks on a server that goes away', () => {
 
   beforeEach(async () => {
     servers = await startStandalone();
-    connection = await connect(servers, 'standalone', REDIS_TIMEOUTS.commandTimeoutMs);
+    connection = await connect(standalone(servers.port), REDIS_TIMEOUTS.commandTimeoutMs);
     bus = new RedisMessageBus(connection);
     locks = serviceOn(connection, bus);
   });
