@@ -160,9 +160,9 @@ export const providers: Provider[] = [
   },
   {
     provide: RateLimitService,
-    inject: [BACKEND, OPTIONS],
-    useFactory: ({ limits }: Backend, { rateLimit, logLevel }: ResolvedModuleOptions) =>
-      new RateLimitService(limits, rateLimit, new LeveledLogger('RateLimit', logLevel)),
+    inject: [BACKEND, OPTIONS, Telemetry],
+    useFactory: ({ limits }: Backend, { rateLimit, logLevel }: ResolvedModuleOptions, telemetry: Telemetry) =>
+      new RateLimitService(limits, rateLimit, new LeveledLogger('RateLimit', logLevel), telemetry),
   },
   {
     provide: PubSub,
@@ -226,15 +226,16 @@ export const providers: Provider[] = [
   },
   {
     provide: CacheMetricsExporter,
-    inject: [CacheEngine, CacheStatsReader, Telemetry, CircuitBreakerService, OPTIONS],
+    inject: [CacheEngine, CacheStatsReader, Telemetry, CircuitBreakerService, LockService, OPTIONS],
     useFactory: (
       { metrics: cache }: CacheEngine,
       stats: CacheStatsReader,
       telemetry: Telemetry,
       circuits: CircuitBreakerService,
+      locks: LockService,
       { metrics, logLevel }: ResolvedModuleOptions,
     ) => {
-      const source = new FactsSource({ cache, stats, telemetry, circuits });
+      const source = new FactsSource({ cache, stats, telemetry, circuits, locks });
       return new CacheMetricsExporter(source, metrics, new LeveledLogger('CacheModule', logLevel));
     },
   },

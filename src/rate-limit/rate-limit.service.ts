@@ -6,6 +6,7 @@ import { InvalidOptionsError } from '../common/errors.ts';
 import { validKey } from '../common/keys.ts';
 import { integer } from '../common/option-rules.ts';
 import { readOptions, received } from '../common/read-options.ts';
+import { type PolicyCounts, Telemetry } from '../common/telemetry.ts';
 import type { PolicySet } from './policy-set.ts';
 import type { Charge, Quota, QuotaState, RateLimitStore } from './rate-limit-store.interface.ts';
 import { decisionOf, type Judgement, type PolicyStanding, type RateLimitDecision } from './rate-limit.decision.ts';
@@ -43,6 +44,7 @@ export interface JudgedRequest {
 export class RateLimitService {
   readonly #counts = noRateLimitCounts();
   readonly #policies: RateLimitPolicies;
+  readonly #byPolicy = new WeakMap<object, PolicyCounts>();
 
   /** @param limits a store in this process, or one on a server with all that it takes to live without it */
   constructor(
@@ -50,6 +52,7 @@ export class RateLimitService {
     /** @internal */
     readonly options: ResolvedRateLimitModuleOptions = RATE_LIMIT_DEFAULTS,
     private readonly logger: RateLimitLogger = SILENT,
+    private readonly telemetry = new Telemetry(),
   ) {
     this.#policies = new RateLimitPolicies(options);
   }
@@ -160,9 +163,25 @@ export class RateLimitService {
     if (allowed) counts.allowed += 1;
     else counts.refused += 1;
     if (verdict.by === 'outage') counts.degraded += 1;
+    this.#countByPolicy(judgement, verdict);
     if (verdict.by === 'memory') counts.refusedFromMemory += 1;
     else this.#report(judgement);
     return judgement;
+  }
+
+  #countByPolicy({ standings }: Judgement, { by }: Verdict): void {
+    for (const { policy, state } of standings) {
+      const counts = this.#byPolicy.get(policy) ?? this.#countsOf(policy);
+      if (state.retryAfterMs === 0) counts.allowed += 1;
+      else counts.refused += 1;
+      if (by === 'outage') counts.degraded += 1;
+    }
+  }
+
+  #countsOf(policy: PolicyStanding['policy']): PolicyCounts {
+    const counts = this.telemetry.policies.of(policy.name);
+    this.#byPolicy.set(policy, counts);
+    return counts;
   }
 
   #report({ standings, decision }: Judgement): void {

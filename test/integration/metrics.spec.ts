@@ -120,6 +120,22 @@ describe('metrics', () => {
     expect(await shown('cache_server_up')).toBeUndefined();
   });
 
+  it('count locks and decisions, and say how many locks are held', async () => {
+    const module = await start();
+    const locks = module.get(LockService);
+    const lock = await locks.acquire('order:1');
+    await locks.tryAcquire('order:1', { signal: AbortSignal.timeout(1_000) });
+    expect(await shown('cache_active_locks')).toBe(1);
+    await lock.release();
+    const policy = { name: 'page', limit: 1, window: '1m' } as const;
+    for (let call = 0; call < 3; call++) await module.get(RateLimitService).consume(policy, 'ann');
+    // What is shown stays the same for a tenth of a second.
+    await eventually(async () => expect(await shown('cache_active_locks')).toBe(0));
+    expect(await shown('cache_lock_acquire_total{lock="all",outcome="acquired"}')).toBe(1);
+    expect(await shown('cache_rate_limit_decisions_total{policy="page",decision="allowed"}')).toBe(1);
+    expect(await shown('cache_rate_limit_decisions_total{policy="page",decision="refused"}')).toBe(2);
+  });
+
   it('have the prefix that is wanted, and are not there when they are not', async () => {
     await start({ metrics: { prefix: 'shop_' } });
     await start({ metrics: { enabled: false } });
