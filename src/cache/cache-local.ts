@@ -75,8 +75,8 @@ export class CacheLocal {
     }
   }
 
-  /** @param matches decides by full key; how many held values it matched */
-  forgetMatching(matches: (key: string) => boolean): number {
+  /** @param matches decides by full key. In force at once; resolves to how many held values it matched */
+  forgetMatching(matches: (key: string) => boolean): Promise<number> {
     this.looks.forgetMatching(matches);
     this.reads.forgetMatching(matches);
     this.refreshes.forgetMatching(matches);

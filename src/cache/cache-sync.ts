@@ -121,7 +121,7 @@ export class CacheSync {
       for (const key of notice.keys) waiters.wake(key);
     } else if ('pattern' in notice) {
       const matches = globMatcher(notice.pattern);
-      local.forgetMatching(matches);
+      void local.forgetMatching(matches);
       waiters.wakeMatching(matches);
     } else if ('stamps' in notice) {
       local.forgetStamps(notice.stamps);

@@ -104,7 +104,8 @@ export class CacheWriter {
     const { store, local, journal, notices, metrics } = this.parts;
     const matches = globMatcher(pattern);
     const done: Shard[] = [];
-    let [held, removed] = [0, 0];
+    const held: Promise<number>[] = [];
+    let removed = 0;
     const removeOn = async (shard: Shard, notice: string): Promise<void> => {
       const count = await store.delPattern(pattern, notice, shard);
       removed += count;
@@ -112,12 +113,12 @@ export class CacheWriter {
     };
     await this.change({
       shard: store.shards.find(({ isAvailable }) => isAvailable),
-      forget: () => (held += local.forgetMatching(matches)),
+      forget: () => held.push(local.forgetMatching(matches)),
       act: () => notices.send({ pattern }, (notice) => allOf(store.shards.map((shard) => removeOn(shard, notice)))),
       journal: () => journal.addPattern(pattern, done),
       away: () => undefined,
     });
-    if (removed === 0 && done.length < store.shards.length) removed = held;
+    if (removed === 0 && done.length < store.shards.length) removed = sum(await Promise.all(held));
     metrics.deletes += removed;
     metrics.invalidated.pattern++;
     return removed;

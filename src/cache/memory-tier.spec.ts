@@ -117,4 +117,52 @@ describe('MemoryTier', () => {
     for (let i = 0; i < 100; i++) small.put(`k${i}`, 'x'.repeat(900));
     expect(small.tier.bytes).toBeLessThanOrEqual(20_000);
   });
+
+  describe('a large memory that is told to drop some of its keys', () => {
+    const MANY = 30_000;
+    const fill = () => {
+      const all = setUp({ maxEntries: MANY + 10, maxBytes: 1e9, ttlMs: 10_000 });
+      for (let i = 0; i < MANY; i++) all.put(`k:${i}`, 'old');
+      all.put('other', 'kept');
+      return all;
+    };
+    const matches = (key: string): boolean => key.startsWith('k:');
+
+    it('serves none of them from that moment on, and lets others have their turn until all are gone', async () => {
+      const { tier } = fill();
+      let turns = 0;
+      const timer = setInterval(() => turns++, 0);
+      const sweep = tier.dropMatching(matches);
+      const last = `k:${MANY - 1}`;
+      expect([tier.entries > 1, tier.read(last, false), tier.stale(last), tier.kept(last)]).toEqual([
+        true,
+        undefined,
+        undefined,
+        undefined,
+      ]);
+      expect(await sweep).toBe(MANY);
+      clearInterval(timer);
+      expect([tier.entries, turns > 0]).toEqual([1, true]);
+    });
+
+    it('keeps what is put after that moment, and what does not match', async () => {
+      const { tier, put } = fill();
+      const sweep = tier.dropMatching(matches);
+      const last = `k:${MANY - 1}`;
+      put(last, 'new');
+      put('k:new', 'new');
+      const held = () => [last, 'k:new', 'other'].map((key) => tier.read(key, false));
+      expect(held()).toEqual(['new', 'new', 'kept']);
+      expect(await sweep).toBe(MANY - 1);
+      expect(held()).toEqual(['new', 'new', 'kept']);
+    });
+
+    it('is told so again before it has ended', async () => {
+      const { tier, put } = fill();
+      const first = tier.dropMatching(matches);
+      put('k:new', 'old, too');
+      const counts = await Promise.all([first, tier.dropMatching(matches)]);
+      expect([counts[0] + counts[1], tier.entries]).toEqual([MANY + 1, 1]);
+    });
+  });
 });

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BoundedMap, bytesOfText, type MapLimits } from '../common/bounded-map.ts';
 import type { Clock } from '../common/clock.ts';
 import { decode, unpack, type Unpacked } from '../common/codec.ts';
@@ -31,6 +32,13 @@ interface Held extends Unpacked {
   checkedAt: number;
 }
 
+/** Keys that are being dropped: until all were looked at, an entry that was checked before is looked at when it is read. */
+interface Sweep {
+  readonly matches: (key: string) => boolean;
+  /** `CacheTags.moment` when it began. */
+  readonly since: number;
+}
+
 /** How long what is kept is fresh, and served. */
 interface Keeping extends Pick<Held, 'aloneIn'> {
   readonly freshMs: number;
@@ -39,6 +47,9 @@ interface Keeping extends Pick<Held, 'aloneIn'> {
 
 /** Room that an entry takes beside its payload, its node in the map not counted. */
 const HELD_BYTES = 200;
+/** Others have their turn after this long of a sweep, which looks at the time once per so many entries. */
+const SLICE_MS = 2;
+const SLICE_ENTRIES = 128;
 
 /**
  * L1: entries in this process, in front of the store. A read is synchronous and does no I/O; it serves only what is
@@ -49,6 +60,7 @@ export class MemoryTier {
   private trustedUntilMs = 0;
   /** Grows when what was made alone is not to be served any more. */
   private alone = 1;
+  private readonly sweeps = new Set<Sweep>();
 
   /** @param clock may lag a little: it is looked at on every read */
   constructor(
@@ -99,6 +111,7 @@ export class MemoryTier {
   kept(key: string): CacheEntry | undefined {
     const held = this.held.peek(key);
     if (held === undefined || held.aloneIn > 0 || held.keptUntilMs <= this.clock.now()) return undefined;
+    if (this.isSwept(key, held)) return undefined;
     return { ...held, version: '' };
   }
 
@@ -133,9 +146,24 @@ export class MemoryTier {
     this.held.delete(key);
   }
 
-  dropMatching(matches: (key: string) => boolean): number {
-    let dropped = 0;
-    for (const [key] of this.held) if (matches(key)) dropped += Number(this.held.delete(key));
+  /**
+   * Takes effect at once, for what is held now; a large memory is looked through in slices, so that others have their
+   * turn. Resolves to how many entries matched.
+   */
+  async dropMatching(matches: (key: string) => boolean): Promise<number> {
+    // What was checked before has to be checked again when it is read.
+    this.tags.look();
+    const sweep: Sweep = { matches, since: this.tags.moment };
+    this.sweeps.add(sweep);
+    let [dropped, left, sliceEndsAt] = [0, this.held.size, performance.now() + SLICE_MS];
+    for (const [key, held] of this.held) {
+      if (left-- === 0) break;
+      if (isConcerned(key, held, sweep)) dropped += Number(this.held.delete(key));
+      if (left % SLICE_ENTRIES !== 0 || performance.now() < sliceEndsAt) continue;
+      await nextTurn();
+      sliceEndsAt = performance.now() + SLICE_MS;
+    }
+    this.sweeps.delete(sweep);
     return dropped;
   }
 
@@ -183,7 +211,13 @@ export class MemoryTier {
     this.held.set(flatText(key), held, size + HELD_BYTES);
   }
 
+  private isSwept(key: string, held: Held): boolean {
+    for (const sweep of this.sweeps) if (isConcerned(key, held, sweep)) return true;
+    return false;
+  }
+
   private isStillValid(key: string, held: Held): boolean {
+    if (this.isSwept(key, held)) return false;
     const isAlone = held.aloneIn > 0;
     if (isAlone && (held.aloneIn !== this.alone || !this.isAway(key))) return false;
     if (!isAlone && !this.tags.areCurrent(held.stamps)) return false;
@@ -191,6 +225,9 @@ export class MemoryTier {
     return true;
   }
 }
+
+const isConcerned = (key: string, { checkedAt }: Held, { since, matches }: Sweep): boolean =>
+  checkedAt < since && matches(key);
 
 const copyOf = ({ codec, payload, isPlainJson }: Held): unknown =>
   isPlainJson ? (JSON.parse(payload as string) as unknown) : decode(codec, payload);

@@ -83,7 +83,7 @@ export function describeMessageBusContract(name: string, { create, isShared }: M
       await expectReceived(received, ['before']);
     });
 
-    it('does not let a listener that throws or rejects disturb the others, and reports both', async () => {
+    it('does not let a listener that throws or rejects disturb the others, and reports both (F52)', async () => {
       const failures: [string, unknown][] = [];
       const bus = await open((failed, error) => failures.push([failed, error]));
       const [thrown, rejected] = [new Error('thrown'), new Error('rejected')];
@@ -102,6 +102,20 @@ export function describeMessageBusContract(name: string, { create, isShared }: M
           [channel, rejected],
         ]),
       );
+    });
+
+    it('lets nobody wait for a listener that is slow (F52)', async () => {
+      const bus = await open();
+      let begun = 0;
+      await bus.subscribe(channel, () => {
+        begun++;
+        return new Promise<void>(() => undefined);
+      });
+      const { received } = await listen(bus);
+      await bus.publish(channel, 'a');
+      await bus.publish(channel, 'b');
+      await expectReceived(received, ['a', 'b']);
+      expect(begun).toBe(2);
     });
 
     it('delivers nothing any more to a listener that has ended its subscription', async () => {

@@ -4,6 +4,7 @@ import { CacheEngine } from '../../src/cache/cache-engine.ts';
 import type { CacheService } from '../../src/index.ts';
 import { openCacheApp, type CacheApp } from '../support/cache-app.ts';
 import { eventually } from '../support/eventually.ts';
+import { gatedFactory } from '../support/gate.ts';
 import { FaultProxy } from '../support/proxy.ts';
 import { startStandalone, type TestServers } from '../support/servers.ts';
 
@@ -174,6 +175,35 @@ describe.each(['pubsub', 'tracking'] as const)('memory of several processes, coh
     await a.cache.del(key);
     await eventually(async () => (await readB()) === 'new', { withinMs: BOUND_MS });
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+  });
+
+  it('is not disturbed by notices that come twice, late and in the wrong order (F53)', async () => {
+    const captured: string[] = [];
+    const listener = new Redis(server.url);
+    await listener.subscribe('app:v1@notice');
+    listener.on('message', (_, notice: string) => {
+      if (!notice.includes('told')) captured.push(notice);
+    });
+    await a.cache.del(key);
+    await a.cache.delByTag('story');
+    await eventually(() => captured.length === 2);
+    listener.disconnect();
+    source = 'newest';
+    await eventually(async () => (await readB()) === 'newest' && heldByB() === 'newest');
+    // Each only has it look again: nothing older comes back, and what is loaded meanwhile is still invalidated.
+    const slow = gatedFactory(() => 'too old');
+    const loading = b.cache.getOrSet(`${key}:loading`, '60s', slow);
+    await slow.entered;
+    await a.cache.del(`${key}:loading`);
+    for (const notice of [...captured.reverse(), ...captured]) await raw.publish('app:v1@notice', notice);
+    slow.open();
+    await loading;
+    await sleep(50);
+    expect(await readB()).toBe('newest');
+    expect(await b.cache.get(`${key}:loading`)).toBeUndefined();
+    source = 'after';
+    await a.cache.del(key);
+    await eventually(async () => (await readB()) === 'after', { withinMs: BOUND_MS });
   });
 
   it('never takes a value from a message', async () => {

@@ -7,6 +7,11 @@ interface Burst {
   readonly values: readonly string[];
 }
 
+/** After this long the key of a dead process is taken over. */
+const LEASE_MS = 10_000;
+/** What a loaded machine adds. */
+const NOISE_MS = 1_500;
+
 describe('several processes on one server', () => {
   let server: TestServers;
   let workers: Worker[];
@@ -72,11 +77,20 @@ describe('several processes on one server', () => {
     await loader.do('finish', { key });
   });
 
-  it('take over the load of a process that died', async () => {
-    const [victim] = await startWorkers(1, { redis: { url: server.url } });
+  it('take over the load of a process that was killed (F23)', async () => {
+    const [victim] = await startWorkers(1, { redis: { url: server.url, commandTimeout: '2s' } });
+    const survivors = workers.slice(0, 3);
     await victim!.do('begin', { key, value: 'never' });
-    const waiting = workers[0]!.do('load', { key, value: 'rescued' });
+    const waiting = survivors.map((worker) => worker.do<Burst>('burst', { key, callers: 250, factoryMs: 200 }));
+    await sleep(500);
+    const killedAt = performance.now();
     await victim!.kill();
-    expect(await waiting).toBe('rescued');
+    const bursts = await Promise.all(waiting);
+    expect(performance.now() - killedAt).toBeLessThan(LEASE_MS + 200 + 200 + NOISE_MS);
+    const runs = bursts.reduce((sum, each) => sum + each.runs, 0);
+    expect(runs).toBeGreaterThan(0);
+    expect(runs).toBeLessThanOrEqual(survivors.length);
+    // Each process gives all who waited there the same value.
+    expect(bursts.map(({ values }) => values.length)).toEqual([1, 1, 1]);
   }, 30_000);
 });

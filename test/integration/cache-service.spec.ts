@@ -40,7 +40,7 @@ describe('on a server', () => {
     expect(await raw.exists('app:v1:mine')).toBe(0);
   });
 
-  it('reads what another program wrote as JSON, and garbage as nothing', async () => {
+  it('reads what another program wrote as JSON, and garbage as nothing (F27)', async () => {
     await raw.set('app:v1:foreign', '{"a":[1,2]}');
     expect(await app.cache.get('foreign')).toEqual({ a: [1, 2] });
     expect(await app.cache.getOrSet('foreign', 60, () => 'not called')).toEqual({ a: [1, 2] });
@@ -55,7 +55,7 @@ describe('on a server', () => {
     }
   });
 
-  it('repairs an entry whose bytes were damaged', async () => {
+  it('repairs an entry whose bytes were damaged (F27)', async () => {
     for (const at of [3, 50, 76, 97, 98, 103, 110, 160]) {
       await app.cache.set('damaged', { a: 'x'.repeat(100) });
       await raw.setrange('app:v1:damaged', at, '\u00ff!');
