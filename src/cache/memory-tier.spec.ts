@@ -159,10 +159,14 @@ describe('MemoryTier', () => {
 
     it('is told so again before it has ended', async () => {
       const { tier, put } = fill();
-      const first = tier.dropMatching(matches);
+      const looksAt = jest.fn(matches);
+      const first = tier.dropMatching(looksAt);
       put('k:new', 'old, too');
-      const counts = await Promise.all([first, tier.dropMatching(matches)]);
+      const counts = await Promise.all([first, tier.dropMatching(looksAt)]);
       expect([counts[0] + counts[1], tier.entries]).toEqual([MANY + 1, 1]);
+      looksAt.mockClear();
+      expect(tier.read('other', false)).toBe('kept');
+      expect(looksAt).not.toHaveBeenCalled();
     });
   });
 });
