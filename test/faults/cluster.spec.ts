@@ -123,7 +123,9 @@ describe('a cluster', () => {
   it.each([
     ['by command (F31)', () => ask(servers.ports[5]!, 'CLUSTER', 'FAILOVER'), 500],
     ['because the primary was killed (F32)', () => servers.kill(2), DEADLINE_MS + 100],
-  ])('follows a replica that takes over %s; nothing invalidated comes back', async (_, fault, boundMs) => {
+    // It goes on while it still takes itself for the primary.
+    ['because the primary was frozen (F33)', async () => servers.pause(2), 600, async () => servers.resume(2)],
+  ])('follows a replica that takes over %s; nothing invalidated comes back', async (_, fault, boundMs, after?) => {
     servers = await startCluster();
     const app = await open();
     const { cache } = app;
@@ -134,6 +136,9 @@ describe('a cluster', () => {
     await cache.del(...lost);
     await eventually(async () => (await ask(servers.ports[5]!, 'ROLE')).includes('master'), { withinMs: 10_000 });
     await becomes(app, 'server');
+    await after?.();
+    await sleep(after === undefined ? 0 : 500);
+    await becomes(app, 'server');
     await eventually(() => cache.getLocalStats().journal === 0);
     await load.stop();
     expect(load.samples.filter(({ error }) => error !== undefined)).toEqual([]);
@@ -143,5 +148,35 @@ describe('a cluster', () => {
       await cache.set(lost[0]!, 'stored');
       expect(await ask(servers.ports[5]!, 'EXISTS', `app:v1:${lost[0]!}`)).toBe(':1\r\n');
     });
+  });
+
+  it('does not notice that a slot moves to another primary', async () => {
+    servers = await startCluster();
+    const app = await open();
+    const slot = String(slotOf('app:v1:moving'));
+    const [from, to] = Number(slot) > 10_922 ? [2, 0] : [Math.floor(Number(slot) / 5_461), 2];
+    const [fromPort, toPort] = [servers.ports[from]!, servers.ports[to]!];
+    const idOf = async (port: number) => /\r\n(\w+)/.exec(await ask(port, 'CLUSTER', 'MYID'))![1]!;
+    const [fromId, toId] = await Promise.all([idOf(fromPort), idOf(toPort)]);
+    const load = new Load(() => app.cache.incr('moving'));
+    loads.push(load);
+    const reads = loadOf(app, names);
+    await sleep(300);
+
+    expect(await ask(toPort, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId)).toBe('+OK\r\n');
+    expect(await ask(fromPort, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId)).toBe('+OK\r\n');
+    await sleep(200);
+    // The key is on its way first: who asks is sent there for this once (ASK), then for good (MOVED).
+    expect(await ask(fromPort, 'MIGRATE', HOST, String(toPort), 'app:v1:moving', '0', '1000')).toBe('+OK\r\n');
+    await sleep(300);
+    for (const port of [toPort, fromPort]) {
+      expect(await ask(port, 'CLUSTER', 'SETSLOT', slot, 'NODE', toId)).toBe('+OK\r\n');
+    }
+    await sleep(500);
+    await Promise.all([load.stop(), reads.stop()]);
+    for (const each of [load, reads]) expect(each.samples.filter(({ error }) => error !== undefined)).toEqual([]);
+    expect(await app.cache.incr('moving')).toBe(load.samples.length + 1);
+    expect(await ask(toPort, 'EXISTS', 'app:v1:moving')).toBe(':1\r\n');
+    expect(modeOf(app)).toBe('server');
   });
 });
