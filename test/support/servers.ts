@@ -116,13 +116,13 @@ export async function startCluster(args: readonly string[] = []): Promise<TestSe
 }
 
 /** A primary, its replica and three sentinels that already know each other: `[primary, replica, ...sentinels]`. */
-export async function startSentinels(name = 'main'): Promise<TestServers> {
+export async function startSentinels(name = 'main', downAfterMs = 500): Promise<TestServers> {
   const directory = temporaryDirectory();
   const ports = await freePorts(5);
   const [primary, replica, ...sentinels] = ports as [number, number, ...number[]];
   const configOf = (port: number) => join(directory, `sentinel-${port}.conf`);
   for (const port of sentinels) {
-    writeFileSync(configOf(port), sentinelConfig({ name, port, primary, replica, sentinels, directory }));
+    writeFileSync(configOf(port), sentinelConfig({ name, downAfterMs, port, primary, replica, sentinels, directory }));
   }
   const servers = await startAll(ports, directory, (port) => {
     if (port === primary) return inMemory(port, directory);
@@ -191,6 +191,7 @@ function clusterTopology(ports: readonly number[], self: number): string {
 
 interface SentinelSetup {
   readonly name: string;
+  readonly downAfterMs: number;
   readonly port: number;
   readonly primary: number;
   readonly replica: number;
@@ -198,12 +199,12 @@ interface SentinelSetup {
   readonly directory: string;
 }
 
-function sentinelConfig({ name, port, primary, replica, sentinels, directory }: SentinelSetup): string {
+function sentinelConfig({ name, downAfterMs, port, primary, replica, sentinels, directory }: SentinelSetup): string {
   const others = sentinels.filter((other) => other !== port);
   return [
     ...[`port ${port}`, `bind ${HOST}`, `dir ${directory}`, `sentinel myid ${nodeId(port)}`],
     `sentinel monitor ${name} ${HOST} ${primary} 2`,
-    `sentinel down-after-milliseconds ${name} 500`,
+    `sentinel down-after-milliseconds ${name} ${downAfterMs}`,
     `sentinel failover-timeout ${name} 2000`,
     `sentinel known-replica ${name} ${HOST} ${replica}`,
     ...others.map((other) => `sentinel known-sentinel ${name} ${HOST} ${other} ${nodeId(other)}`),
