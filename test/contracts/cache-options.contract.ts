@@ -139,6 +139,13 @@ export function describeCacheOptionsContract(name: string, open: () => Promise<C
         await cache.del(late);
       });
 
+      it('staleWhileRevalidate keeps a value for its window, without any grace', async () => {
+        const { read } = await apply({ ttl: '40ms', jitter: 0, staleWhileRevalidate: '60s' });
+        await read(key, () => 'stale');
+        await untilStale();
+        expect(await read(key, () => 'fresh')).toBe('stale');
+      });
+
       it('softTimeout answers stale, and keeps what the factory makes later', async () => {
         const { read } = await apply({ ...SHORT, softTimeout: '30ms' });
         await read(key, () => 'stale');
@@ -421,6 +428,10 @@ export function describeCacheOptionsContract(name: string, open: () => Promise<C
         const long = { ...options, ttl: '60s' } as const;
         expect(await shared.cache.getOrSet<string>(key, long, (context) => context.notModified())).toBe('stale');
         expect(await shared.cache.ttl(key)).toBeGreaterThan(50);
+        await shared.cache.expireByTag(`${key}:dynamic`);
+        expect(await shared.cache.get(key)).toBeUndefined();
+        await shared.cache.getOrSet<string>(key, long, (context) => context.notModified());
+        expect(await shared.cache.get(key)).toBe('stale');
         await shared.cache.delByTag(`${key}:dynamic`);
         expect(await shared.cache.get(key)).toBeUndefined();
       });
@@ -455,6 +466,20 @@ export function describeCacheOptionsContract(name: string, open: () => Promise<C
           expect(await shared.cache.get(key)).toBeUndefined();
         },
       );
+
+      it('stores nothing under a tag that was invalidated before its factory named it', async () => {
+        const slow = gatedFactory(() => 'read before');
+        const loaded = shared.cache.getOrSet(key, graced, async (context) => {
+          const value = await slow();
+          context.setTags([`${key}:dynamic`]);
+          return value;
+        });
+        await slow.entered;
+        await shared.cache.delByTag(`${key}:dynamic`);
+        slow.open();
+        await loaded;
+        expect(await shared.cache.get(key)).toBeUndefined();
+      });
 
       it('cannot keep what is not there', async () => {
         const read = shared.cache.getOrSet(key, graced, (context) => context.notModified());
