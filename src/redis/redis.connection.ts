@@ -5,6 +5,7 @@ import { StoreUnavailableError } from '../common/errors.ts';
 import { type ConnectionLogger, CredentialAlarm, SILENT } from './availability.log.ts';
 import type { AvailabilityListener, AvailabilityState, RecoveryStep, RedisDoor, Shard } from './availability.types.ts';
 import { ClusterAvailability, type Whole } from './cluster-availability.ts';
+import { EvictionWarning } from './eviction-warning.ts';
 import {
   closeClient,
   createClient,
@@ -39,6 +40,7 @@ export class RedisConnection implements RedisDoor {
   readonly #breaker: ServerBreaker;
   readonly #logger: ConnectionLogger;
   readonly #alarm: CredentialAlarm;
+  readonly #eviction: EvictionWarning;
   readonly #shards: Shards;
   readonly #whole: Whole;
   readonly #door: CommandDoor;
@@ -63,6 +65,7 @@ export class RedisConnection implements RedisDoor {
     this.#client = createClient(options, this.#shared.policy);
     this.#shared.traits.takesSeveralKeys = !isCluster(this.#client);
     this.#alarm = new CredentialAlarm(server, logger);
+    this.#eviction = new EvictionWarning(server, logger);
     this.#client.on('error', this.#onError);
     this.#shards = shardsOf(
       this.#client,
@@ -235,7 +238,16 @@ export class RedisConnection implements RedisDoor {
     // The lines of a cluster are written for all of its shards together.
     const logger = number === undefined ? this.#logger : SILENT;
     const server = describeTarget(options.target);
-    const shard = new RedisShard({ ...this.#shared, ...seat, server, logger, circuit, options, client });
+    const shard = new RedisShard({
+      ...this.#shared,
+      eviction: this.#eviction,
+      ...seat,
+      server,
+      logger,
+      circuit,
+      options,
+      client,
+    });
     shard.availability.onRecovering(async (context) => {
       for (const { step } of [...this.#steps]) await step({ ...context, shard });
     });

@@ -1,6 +1,7 @@
 import type { Circuit } from '../circuit-breaker/circuit.ts';
 import { OutcomeUnknownError, StoreUnavailableError } from '../common/errors.ts';
 import { within } from '../common/within.ts';
+import type { EvictionWarning } from './eviction-warning.ts';
 import { probeTraits, type ServerTraits } from './redis.batcher.ts';
 import { isCluster, type RedisClient } from './redis.client.ts';
 import type { ResolvedRedisOptions } from './redis.options.ts';
@@ -18,6 +19,7 @@ export interface LinkParts {
   readonly circuit: Circuit;
   readonly options: ResolvedRedisOptions;
   readonly policy: StalePrimaryPolicy;
+  readonly eviction: EvictionWarning;
 }
 
 /** Sends commands under the deadline and the breaker, and says what became of them. Who may send is decided elsewhere. */
@@ -73,8 +75,8 @@ export class RedisLink {
 
   /** Learns what the first commands need to know. What the server does not tell in time, they do without. */
   async #prepare(node: RedisClient): Promise<void> {
-    const { traits, options } = this.#parts;
-    const steps = [probeTraits(node, traits), this.learnTime()];
+    const { traits, options, eviction } = this.#parts;
+    const steps = [probeTraits(node, traits), this.learnTime(), eviction.look(node)];
     await within(Promise.allSettled(steps), options.commandTimeoutMs, undefined);
   }
 

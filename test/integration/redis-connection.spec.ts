@@ -116,6 +116,28 @@ describe('starting', () => {
   });
 });
 
+describe('a server that throws keys away', () => {
+  const warnings = ({ lines }: { lines: readonly string[] }) => lines.filter((line) => line.includes('may evict keys'));
+
+  it.each([
+    ['allkeys-lru', [], 1],
+    ['volatile-ttl', ['-config'], 1],
+    ['allkeys-lfu', ['-config', '-info'], 0],
+    ['noeviction', [], 0],
+  ])('is told of once: %s %j', async (policy, rules, times) => {
+    const servers = await start(['--maxmemory-policy', policy]);
+    await servers.ask('ACL', 'SETUSER', 'default', ...rules);
+    const logger = recorder();
+    const connection = await connections.open(servers.port, { logger, commandTimeoutMs: 5_000 });
+    expect(connection.isAvailable).toBe(true);
+    const changes = changesOf(connection);
+    await servers.ask('CLIENT', 'KILL', 'TYPE', 'normal');
+    await eventually(() => changes.at(-1) === 'healthy', { withinMs: 10_000 });
+    expect(warnings(logger)).toHaveLength(times);
+    for (const line of warnings(logger)) expect(line).toContain(`maxmemory-policy ${policy}`);
+  });
+});
+
 describe('losing the server', () => {
   it('tells and logs one change each way, however many commands and attempts fail', async () => {
     const servers = await start();
