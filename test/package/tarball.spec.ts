@@ -32,12 +32,7 @@ describe('the tarball that is published', () => {
     expect(inDist('cjs').filter((file) => file !== 'package.json')).toEqual(inDist('esm'));
   });
 
-  it('carries the sources in its source maps, and no path of the machine that built it', () => {
-    const maps = tarball.files.filter((file) => file.endsWith('.map'));
-    for (const { sources, sourcesContent } of maps.map((file) => JSON.parse(unpacked(file)) as SourceMap)) {
-      expect(sources).toEqual([expect.stringMatching(/^(\.\.\/)+src\/[\w./-]+\.ts$/)]);
-      expect(sourcesContent).toEqual([expect.any(String)]);
-    }
+  it('holds no path of the machine that built it', () => {
     expect(tarball.files.filter((file) => unpacked(file).includes(ROOT))).toEqual([]);
   });
 
@@ -49,11 +44,6 @@ describe('the tarball that is published', () => {
 
   it('gives each way of importing it the types that fit', () => expectSuccess('attw', tarball.path), SLOW);
 });
-
-interface SourceMap {
-  readonly sources: readonly string[];
-  readonly sourcesContent: readonly string[];
-}
 
 /** Runs a command of the repository; what it printed is in the failure. */
 async function expectSuccess(command: string, ...args: string[]): Promise<void> {
