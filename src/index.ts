@@ -74,7 +74,7 @@ export type { ConsumeOptions, RateLimitEscalation, RateLimitPolicy } from './rat
 export type { RateLimitHeaders, RateLimitModuleOptions } from './rate-limit/rate-limit.options.ts';
 export { RateLimit, SkipRateLimit } from './rate-limit/rate-limit.decorator.ts';
 export { RateLimitGuard } from './rate-limit/rate-limit.guard.ts';
-export type { LimitedRequest } from './rate-limit/limited-request.ts';
+export type { LimitedRequest } from './common/caller.ts';
 export { isRateLimitExceededError, RateLimitExceededError } from './rate-limit/rate-limit.errors.ts';
 
 export {

@@ -1,11 +1,10 @@
+import { PROBLEM_JSON } from '../common/problem.ts';
 import type { CacheAnnouncer } from './cache-announcer.ts';
 import type { CacheOutcome } from './cache-status.ts';
 import type { Exchange, ReadyResponse } from './exchange.ts';
 import type { StoredHeader } from './stored-headers.ts';
 import type { StoredResponse } from './stored-response.ts';
 import { isConditional, isNotModified } from './validators.ts';
-
-const PROBLEM_JSON = 'application/problem+json; charset=utf-8';
 
 /** Answers requests with stored responses: on the hit path nothing is parsed, serialised, hashed or copied. */
 export class ResponseServer {

@@ -2,7 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { type WrappedMethod, wrappedMethodsOf } from '../common/wrapped-methods.ts';
-import { isHandler } from './handler-metadata.ts';
+import { isHandler } from '../common/handler-metadata.ts';
 import { lockOperationOf } from './lock-operation.ts';
 
 /** Checks `@WithLock` at start-up, when all decorators of a method have spoken. */

@@ -2,7 +2,7 @@ import { UseInterceptors } from '@nestjs/common';
 import { finalize, isObservable, type Observable } from 'rxjs';
 import type { Duration } from '../common/duration.ts';
 import { declarationOf, type Invocation, refuseToRun, wrapMethod } from '../common/wrap-method.ts';
-import { isHandler } from './handler-metadata.ts';
+import { isHandler } from '../common/handler-metadata.ts';
 import { currentWork } from './lock-context.ts';
 import {
   keyOfCall,

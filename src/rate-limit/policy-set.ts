@@ -1,7 +1,7 @@
 import { nth } from '../common/nth.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { received } from '../common/read-options.ts';
-import type { LimitedRequest } from './limited-request.ts';
+import type { LimitedRequest } from '../common/caller.ts';
 import type { Charge, Quota } from './rate-limit-store.interface.ts';
 import type { ResolvedPolicy } from './rate-limit.policy.ts';
 

@@ -3,7 +3,6 @@ import { wireNameOf } from './wire-name.ts';
 
 /** Registered in the IANA registry of HTTP problem types by draft-ietf-httpapi-ratelimit-headers. */
 const TYPES = 'https://iana.org/assignments/http-problem-types#';
-export const PROBLEM_JSON = 'application/problem+json; charset=utf-8';
 
 const PROBLEMS = {
   'quota-exceeded': [429, 'Request cannot be satisfied as assigned quota has been exceeded'],

@@ -9,7 +9,7 @@ import {
 import { isStoreFailure } from '../common/errors.ts';
 import { transportException } from '../common/transport-exception.ts';
 import { refuseToRun } from '../common/wrap-method.ts';
-import { type Caller, callerOf } from './caller.ts';
+import { type Caller, callerOf } from '../common/caller.ts';
 import type { PolicySet } from './policy-set.ts';
 import type { Judgement, RateLimitDecision } from './rate-limit.decision.ts';
 import { LimitsUnavailableError, RateLimitExceededError } from './rate-limit.errors.ts';

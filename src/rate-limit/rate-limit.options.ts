@@ -1,5 +1,5 @@
 import { flag, integer, oneOf, rule, type RulesOf, secret, text } from '../common/option-rules.ts';
-import { parseAddressRange } from './ip-address.ts';
+import { parseAddressRange } from '../common/ip-address.ts';
 import type { RequestFunction } from './limited-request.ts';
 import type { OnOutage } from './rate-limit-store.interface.ts';
 import { onOutageRule, type RateLimitPolicy, readPolicy, type ResolvedPolicy } from './rate-limit.policy.ts';

@@ -2,7 +2,8 @@ import type { Duration } from '../common/duration.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { as, duration, flag, integer, oneOf, rule, type RulesOf, text } from '../common/option-rules.ts';
 import { readOptions, type ValuesOf } from '../common/read-options.ts';
-import type { LimitedRequest, RequestFunction } from './limited-request.ts';
+import type { LimitedRequest } from '../common/caller.ts';
+import type { RequestFunction } from './limited-request.ts';
 import { quotaOf } from './quota.ts';
 import type { Algorithm, OnOutage, Quota } from './rate-limit-store.interface.ts';
 

@@ -1,6 +1,7 @@
-import type { Caller } from './caller.ts';
+import type { Caller } from '../common/caller.ts';
 import { headersOf } from './headers/headers.ts';
-import { outageProblem, PROBLEM_JSON, refusalProblem, retryAfterSeconds } from './problem.ts';
+import { PROBLEM_JSON } from '../common/problem.ts';
+import { outageProblem, refusalProblem, retryAfterSeconds } from './problem.ts';
 import type { Judgement } from './rate-limit.decision.ts';
 import type { ResolvedRateLimitModuleOptions } from './rate-limit.options.ts';
 

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { isStoreFailure } from '../common/errors.ts';
-import type { Caller } from './caller.ts';
+import type { Caller } from '../common/caller.ts';
 import type { ResolvedPolicy } from './rate-limit.policy.ts';
 import type { HttpResponse } from './rate-limit.response.ts';
 import type { JudgedRequest, RateLimitService } from './rate-limit.service.ts';

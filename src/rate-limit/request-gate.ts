@@ -1,5 +1,5 @@
-import type { Caller } from './caller.ts';
-import { AddressList } from './ip-address.ts';
+import { addressOf, type Caller } from '../common/caller.ts';
+import { AddressList } from '../common/ip-address.ts';
 import type { PolicySet } from './policy-set.ts';
 import type { ResolvedRateLimitModuleOptions } from './rate-limit.options.ts';
 import type { ResolvedPolicy } from './rate-limit.policy.ts';
@@ -34,7 +34,7 @@ export class RequestGate {
   admission(caller: Caller): 'limited' | 'exempt' | 'denied' {
     this.#warnings.consider(caller);
     if (this.#allowed.isEmpty && this.#denied.isEmpty) return 'limited';
-    const address = this.#subjects.addressOf(caller);
+    const address = addressOf(caller);
     if (this.#denied.has(address)) return 'denied';
     return this.#allowed.has(address) ? 'exempt' : 'limited';
   }

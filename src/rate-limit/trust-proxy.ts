@@ -1,4 +1,4 @@
-import type { Caller } from './caller.ts';
+import type { Caller } from '../common/caller.ts';
 import type { RateLimitLogger } from './rate-limit.service.ts';
 
 /**

@@ -244,7 +244,7 @@ describe.each(PLATFORMS)('@WithLock on routes of %s', (platform) => {
     expect(Number(headers['retry-after'])).toBeGreaterThanOrEqual(9);
     expect(Number(headers['retry-after'])).toBeLessThanOrEqual(10);
     expect(body).toMatchObject({ status: 409, statusCode: 409, lock: 'order:create', code: 'KEEP_LOCK_CONFLICT' });
-    expect((body as { type: string }).type).toMatch(/\/problems\/lock-conflict$/);
+    expect((body as { type: string }).type).toMatch(/#lock-conflict$/);
     expect(JSON.stringify(body)).not.toContain('alice');
     gates.open();
     await first;

@@ -1,9 +1,21 @@
 import type { ExecutionContext } from '@nestjs/common';
-import type { LimitedRequest } from './limited-request.ts';
+import { parseAddress } from './ip-address.ts';
+
+/** What may be asked of a call: the request of Express or Fastify, of a GraphQL operation, or its like of a message. */
+export interface LimitedRequest {
+  /** As the framework sees it: forwarded headers count only where its trust proxy setting says so. */
+  readonly ip?: string | undefined;
+  /** Put there by the application's own guards or middleware, once it knows who is calling. */
+  readonly user?: Readonly<Record<string, unknown>> | null | undefined;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly query: Readonly<Record<string, unknown>>;
+}
 
 /** Who is calling and with what, whatever it came over. */
 export interface Caller {
-  /** What functions of policies are given. */
+  /** What functions and templates may look at. */
   readonly request: LimitedRequest;
   readonly user: unknown;
   /** As the framework says; forwarded headers count only where it trusts the proxy. */
@@ -71,3 +83,21 @@ const messageOf = ({ user, ip, remoteAddress, body, headers = {} }: Message): Ca
 const NO_REQUEST = { headers: {}, body: {}, params: {}, query: {} };
 
 const bag = (value: unknown): Bag => (typeof value === 'object' ? (value as Bag) : undefined);
+
+/** `id`, `userId` or `sub` of what the application's own guards have put on the request. */
+export function userIdOf({ user }: Pick<Caller, 'user'>): string | undefined {
+  if (typeof user !== 'object' || user === null) return undefined;
+  const { id, userId, sub } = user as Readonly<Record<string, unknown>>;
+  return callerName(id) ?? callerName(userId) ?? callerName(sub);
+}
+
+/** What names one caller: not an object, not a list, nothing blank. */
+export function callerName(value: unknown): string | undefined {
+  if (typeof value === 'string') return value.trim() === '' ? undefined : value;
+  if (typeof value === 'bigint' || (typeof value === 'number' && Number.isFinite(value))) return String(value);
+  return undefined;
+}
+
+/** The caller's address in one form. What a proxy that we trust says may be anything, the socket's is real. */
+export const addressOf = ({ ip, remoteAddress }: Pick<Caller, 'ip' | 'remoteAddress'>): string | undefined =>
+  parseAddress(ip) ?? parseAddress(remoteAddress);
