@@ -144,9 +144,13 @@ export const providers: Provider[] = [
   },
   {
     provide: LockKeeper,
-    inject: [BACKEND, OPTIONS],
-    useFactory: ({ locks, recoveryLocks, connection }: Backend, { logLevel }: ResolvedModuleOptions) => {
-      const keeper = new LockKeeper(locks, new LeveledLogger('LockService', logLevel));
+    inject: [BACKEND, OPTIONS, Telemetry],
+    useFactory: (
+      { locks, recoveryLocks, connection }: Backend,
+      { logLevel }: ResolvedModuleOptions,
+      telemetry: Telemetry,
+    ) => {
+      const keeper = new LockKeeper(locks, new LeveledLogger('LockService', logLevel), telemetry);
       if (recoveryLocks === undefined) return keeper;
       connection?.onRecovering(({ shard }) => keeper.verify(recoveryLocks, (key) => shard.holds(key)));
       return keeper;
@@ -226,16 +230,15 @@ export const providers: Provider[] = [
   },
   {
     provide: CacheMetricsExporter,
-    inject: [CacheEngine, CacheStatsReader, Telemetry, CircuitBreakerService, LockService, OPTIONS],
+    inject: [CacheEngine, CacheStatsReader, Telemetry, CircuitBreakerService, OPTIONS],
     useFactory: (
       { metrics: cache }: CacheEngine,
       stats: CacheStatsReader,
       telemetry: Telemetry,
       circuits: CircuitBreakerService,
-      locks: LockService,
       { metrics, logLevel }: ResolvedModuleOptions,
     ) => {
-      const source = new FactsSource({ cache, stats, telemetry, circuits, locks });
+      const source = new FactsSource({ cache, stats, telemetry, circuits });
       return new CacheMetricsExporter(source, metrics, new LeveledLogger('CacheModule', logLevel));
     },
   },

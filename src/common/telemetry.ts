@@ -12,6 +12,16 @@ export class OperationCounts {
   refused = 0;
 }
 
+/** What came of asking for one lock. */
+export class LockCounts {
+  acquired = 0;
+  /** Taken without the server, in this process only. */
+  degraded = 0;
+  conflict = 0;
+  unavailable = 0;
+  lost = 0;
+}
+
 /** What one policy decided. `degraded` ones are among the others, too. */
 export class PolicyCounts {
   allowed = 0;
@@ -32,8 +42,11 @@ class Count {
 export class Telemetry {
   /** Trips to the store, by operation. */
   readonly operations = new ByName(() => new OperationCounts());
+  readonly locks = new ByName(() => new LockCounts());
   readonly lockWaits = new Histogram();
   readonly lockHolds = new Histogram(HOLD_BOUNDS_MS);
+  /** Locks that this process holds now. */
+  locksHeld = 0;
   readonly policies = new ByName(() => new PolicyCounts());
   /** Responses that were not kept, by the reason. */
   readonly notStored = new ByName(() => new Count());

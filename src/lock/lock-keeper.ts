@@ -1,5 +1,6 @@
 import type { Logger } from '@nestjs/common';
 import { isStoreFailure, StoreUnavailableError } from '../common/errors.ts';
+import { Telemetry } from '../common/telemetry.ts';
 import { within } from '../common/within.ts';
 import { LockBundle } from './lock-bundle.ts';
 import { isReentrant, ProtectedWork } from './lock-context.ts';
@@ -34,19 +35,20 @@ export class LockKeeper {
   readonly #local = new LockLines(new MemoryLockStore());
   readonly #handles = new Set<LockHandle>();
   readonly #works = new Set<ProtectedWork>();
-  readonly #counter = new LockCounter();
+  readonly #counter: LockCounter;
   #isClosed = false;
 
   constructor(
     readonly store: LockStore,
     private readonly logger: LockLogger = SILENT,
+    telemetry = new Telemetry(),
   ) {
+    this.#counter = new LockCounter(telemetry);
     this.lines = new LockLines(store);
   }
 
   get metrics(): LockMetrics {
-    const waiting = this.lines.waiters + this.#local.waiters;
-    return { ...this.#counter.counts, held: this.#handles.size, waiting };
+    return this.#counter.metrics(this.lines.waiters + this.#local.waiters);
   }
 
   /**
@@ -62,7 +64,7 @@ export class LockKeeper {
     } catch (error) {
       if (!isStoreFailure(error)) throw error;
       if (request.onOutage === 'local') return this.#takeFrom(this.#local, resources, request);
-      this.#counter.count('unavailable');
+      this.#counter.count('unavailable', request.name);
       throw new LockUnavailableError(name, error);
     }
   }
@@ -122,11 +124,13 @@ export class LockKeeper {
   async #takeFrom(lines: LockLines, resources: readonly Resource[], request: LockRequest): Promise<HeldLock | Held> {
     const [first, ...others] = resources;
     if (first === undefined || this.#isClosed) throw new StoreUnavailableError('lock.acquire', 'nothing can be taken');
+    const askedAt = performance.now();
     const outcome = await (others.length === 0
       ? this.#takeOne(lines, first, request)
       : this.#takeAll(lines, resources, request));
-    if ('kind' in outcome) this.#counter.count('conflicts');
-    else this.#counter.count(outcome.degraded ? 'degraded' : 'acquired');
+    this.#counter.waited(performance.now() - askedAt);
+    if ('kind' in outcome) this.#counter.count('conflict', request.name);
+    else this.#counter.count(outcome.degraded ? 'degraded' : 'acquired', request.name);
     return outcome;
   }
 
@@ -134,31 +138,34 @@ export class LockKeeper {
     const lease = await lines.acquire(key, request);
     if (lease.kind === 'held') return lease;
     const handle = this.#hold(lines, name, lease, request);
-    if (request.replicas > 0) await this.#awaitReplicas(lines, handle, request.replicas);
+    if (request.replicas > 0) await this.#awaitReplicas(lines, handle, request);
     return handle;
   }
 
-  #hold(lines: LockLines, resource: string, lease: Lease, { extend }: LockRequest): LockHandle {
+  #hold(lines: LockLines, resource: string, lease: Lease, { extend, name }: LockRequest): LockHandle {
+    const since = performance.now();
     const handle: LockHandle = new LockHandle({
       ...{ resource, lease, lines, extend },
       degraded: lines === this.#local,
       onEnd: (end) => {
         this.#handles.delete(handle);
-        if (end === 'lost') this.#lost(resource);
+        this.#counter.ended(performance.now() - since);
+        if (end === 'lost') this.#lost(resource, name);
       },
     });
     this.#handles.add(handle);
+    this.#counter.taken();
     return handle;
   }
 
-  #lost(resource: string): void {
-    this.#counter.count('lost');
+  #lost(resource: string, name: string | undefined): void {
+    this.#counter.count('lost', name);
     if (!this.#isClosed)
       this.logger.warn(`The lock ${JSON.stringify(resource.slice(0, 120))} was lost before it was given back`);
   }
 
   /** A lock that a failover could forget is not given out. @throws LockUnavailableError */
-  async #awaitReplicas(lines: LockLines, handle: LockHandle, replicas: number): Promise<void> {
+  async #awaitReplicas(lines: LockLines, handle: LockHandle, { replicas, name }: LockRequest): Promise<void> {
     let have = 0;
     try {
       have = await lines.store.replicated(handle.key, replicas);
@@ -167,7 +174,7 @@ export class LockKeeper {
     }
     if (have >= replicas) return;
     await handle.release();
-    this.#counter.count('unavailable');
+    this.#counter.count('unavailable', name);
     const reason = `${have} of ${replicas} replicas have it`;
     throw new LockUnavailableError(handle.resource, new StoreUnavailableError('lock.acquire', reason));
   }

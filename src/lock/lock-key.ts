@@ -24,11 +24,15 @@ export class LockKey {
   readonly #template: KeyTemplate;
   readonly #names: readonly (string | undefined)[];
   readonly #subject: string;
+  /** What clients and figures may know it by: the template up to its first placeholder. */
+  readonly publicName: string;
 
   /** @throws InvalidOptionsError for a placeholder that nothing could ever fill */
-  constructor(source: string, { original, name }: Declaration) {
-    this.#subject = `${name}: key`;
+  constructor(source: string, { original, name: method }: Declaration) {
+    this.#subject = `${method}: key`;
     this.#template = this.#parsed(source);
+    const [name = ''] = this.#template.source.split('{');
+    this.publicName = name.replace(/\W+$/, '') || 'lock';
     this.#names = parameterListOf(original).names;
     for (const placeholder of this.#template.placeholders) {
       if (this.#isArgument(placeholder) || REQUEST_PARTS.has(placeholder.root)) continue;
@@ -38,12 +42,6 @@ export class LockKey {
     if (this.needsArguments && roots.some((root) => !this.#isArgument(root))) {
       this.#fail(`'${source}' mixes arguments and parts of the request`);
     }
-  }
-
-  /** What clients may know it by. */
-  get publicName(): string {
-    const [name = ''] = this.#template.source.split('{');
-    return name.replace(/\W+$/, '') || 'lock';
   }
 
   get hasPlaceholders(): boolean {

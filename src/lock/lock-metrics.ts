@@ -1,22 +1,48 @@
-/** What can come of asking for a lock, and of holding it. */
-export type LockEvent = 'acquired' | 'degraded' | 'conflicts' | 'unavailable' | 'lost';
-export type LockCounts = Readonly<Record<LockEvent, number>>;
+import type { LockCounts, Telemetry } from '../common/telemetry.ts';
 
 /** Counts since the start of the process, and what is held and waited for in it now. */
-export interface LockMetrics extends LockCounts {
+export interface LockMetrics {
+  readonly acquired: number;
+  /** Taken without the server. */
+  readonly degraded: number;
+  readonly conflicts: number;
+  readonly unavailable: number;
+  readonly lost: number;
   readonly held: number;
   readonly waiting: number;
 }
 
-/** Counts what happens to locks in this process. */
+/** Counts what happens to locks in this process: under the names that decorators give them, all others together. */
 export class LockCounter {
-  readonly #counts: Record<LockEvent, number> = { acquired: 0, degraded: 0, conflicts: 0, unavailable: 0, lost: 0 };
+  constructor(private readonly telemetry: Telemetry) {}
 
-  get counts(): LockCounts {
-    return { ...this.#counts };
+  /** @param name what `@WithLock` calls it; undefined for what no decorator has declared */
+  count(outcome: keyof LockCounts, name: string | undefined): void {
+    this.telemetry.locks.of(name)[outcome] += 1;
   }
 
-  count(event: LockEvent): void {
-    this.#counts[event] += 1;
+  /** Somebody got an answer, after so long. */
+  waited(ms: number): void {
+    this.telemetry.lockWaits.record(ms);
+  }
+
+  taken(): void {
+    this.telemetry.locksHeld += 1;
+  }
+
+  /** It was given back or lost. */
+  ended(heldMs: number): void {
+    this.telemetry.locksHeld -= 1;
+    this.telemetry.lockHolds.record(heldMs);
+  }
+
+  metrics(waiting: number): LockMetrics {
+    const sum = (outcome: keyof LockCounts): number =>
+      [...this.telemetry.locks.values()].reduce((total, counts) => total + counts[outcome], 0);
+    return {
+      ...{ acquired: sum('acquired'), degraded: sum('degraded'), conflicts: sum('conflict') },
+      ...{ unavailable: sum('unavailable'), lost: sum('lost') },
+      ...{ held: this.telemetry.locksHeld, waiting },
+    };
   }
 }

@@ -38,6 +38,8 @@ export interface LockRequest {
   /** How many may hold the resource at a time, as far as this holder is concerned. */
   readonly limit: number;
   readonly signal?: AbortSignal;
+  /** What `@WithLock` calls it; figures are kept by it. */
+  readonly name?: string;
   /** Left out: a new one. */
   readonly token?: string;
   /** What is taken is only known by its token: nobody tells when it is not needed any more. */

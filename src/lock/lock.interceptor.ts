@@ -37,7 +37,7 @@ export async function beginFor(
     const { key, isPerCaller } = operation;
     const isFixed = !isPerCaller && !key.hasPlaceholders;
     const resource = isFixed ? key.forCall([]) : key.forRequest(lockedRequestOf(context));
-    return await locks.begin(resource, operation.options);
+    return await locks.begin(resource, operation.options, undefined, key.publicName);
   } catch (error) {
     throw await problemFor(error, operation, context);
   }

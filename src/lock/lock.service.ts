@@ -124,17 +124,19 @@ export class LockService {
 
   /**
    * `withLock` for work that is not one promise: takes the lock, which is held until `finish` is called.
+   * @param name what the figures are kept by; one of few, never a part of a key
    * @throws what `withLock` throws before its callback runs
    */
   async begin(
     resource: string | readonly string[],
     options?: LockOptions,
     ttlSeconds?: number | Duration,
+    name?: string,
   ): Promise<LockedWork> {
     const resources = this.#resourcesOf(resource);
     const request = this.#requests.of(options);
     const timed = ttlSeconds === undefined ? request : { ...request, ttlMs: leaseMs(ttlSeconds, 's') };
-    const lock = await this.#acquire(resources, timed);
+    const lock = await this.#acquire(resources, name === undefined ? timed : { ...timed, name });
     const work = this.#keeper.begin(lock, resources);
     return { lock, run: (act) => work.run(act), finish: (outcome) => this.#keeper.finish(lock, work, outcome) };
   }

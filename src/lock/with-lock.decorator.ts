@@ -63,9 +63,11 @@ async function runLocked(
   const begun = currentWork();
   if (begun?.handler === operation) return begun.handle(proceed);
   const key = keyOfCall(operation, args, isHandler(method));
-  const work = await service.begin(key, operation.options).catch((error: unknown) => {
-    throw plainProblem(error, operation);
-  });
+  const work = await service
+    .begin(key, operation.options, undefined, operation.key.publicName)
+    .catch((error: unknown) => {
+      throw plainProblem(error, operation);
+    });
   const [outcome] = await Promise.allSettled([work.run(proceed)]);
   if (outcome.status === 'rejected' || !isObservable(outcome.value)) return work.finish(outcome);
   // The work is what the stream does: it ends with it.

@@ -3,7 +3,6 @@ import type { CacheStatsReader } from '../cache/cache-stats.ts';
 import type { CircuitBreakerService } from '../circuit-breaker/circuit-breaker.service.ts';
 import { Histogram } from '../common/histogram.ts';
 import type { Telemetry } from '../common/telemetry.ts';
-import type { LockService } from '../lock/lock.service.ts';
 import type { Circuit, Facts } from './metric-definition.ts';
 
 /** Breakers over this number are left out: their names were meant to come from a closed set. */
@@ -16,7 +15,6 @@ export interface FactsParts {
   readonly stats: CacheStatsReader;
   readonly telemetry: Telemetry;
   readonly circuits: CircuitBreakerService;
-  readonly locks: LockService;
 }
 
 /** Reads what the metrics of one application show. Waits for the server no longer than its operation deadline. */
@@ -32,11 +30,10 @@ export class FactsSource {
   }
 
   private async read(): Promise<Facts> {
-    const { cache, stats, telemetry, locks } = this.parts;
+    const { cache, stats, telemetry } = this.parts;
     return {
       cache,
       telemetry,
-      locks: locks.getMetrics(),
       local: stats.local(),
       server: await stats.server(),
       circuits: this.circuits(),

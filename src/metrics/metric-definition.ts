@@ -3,13 +3,11 @@ import type { LocalStats, ServerStats } from '../cache/cache-stats.ts';
 import type { CircuitBreakerStats } from '../circuit-breaker/circuit.stats.ts';
 import type { Histogram } from '../common/histogram.ts';
 import type { Telemetry } from '../common/telemetry.ts';
-import type { LockMetrics } from '../lock/lock-metrics.ts';
 
 /** Everything that the metrics of one application are read from, at one moment. */
 export interface Facts {
   readonly cache: CacheMetrics;
   readonly telemetry: Telemetry;
-  readonly locks: LockMetrics;
   readonly local: LocalStats;
   /** Null without a server that answers. */
   readonly server: ServerStats | null;

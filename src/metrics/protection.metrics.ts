@@ -23,12 +23,10 @@ function* decisions({ telemetry }: Facts): Iterable<Reading> {
   }
 }
 
-/** Locks are named by data: they are counted together. */
-function* acquisitions({ locks: { acquired, conflicts, unavailable, lost } }: Facts): Iterable<Reading> {
-  yield [acquired, 'all', 'acquired'];
-  yield [conflicts, 'all', 'conflict'];
-  yield [unavailable, 'all', 'unavailable'];
-  yield [lost, 'all', 'lost'];
+function* acquisitions({ telemetry }: Facts): Iterable<Reading> {
+  for (const [lock, counts] of telemetry.locks) {
+    for (const [outcome, count] of Object.entries(counts)) yield [count as number, lock, outcome];
+  }
 }
 
 /** Breakers, limits, locks, and what is built on them. */
@@ -58,7 +56,7 @@ export const PROTECTION_METRICS: readonly MetricDefinition[] = [
   counter('lock_acquire', 'What came of asking for locks', ['lock', 'outcome'], acquisitions),
   histogram('lock_wait', 'How long callers waited for locks', [], ({ telemetry }) => [[telemetry.lockWaits]]),
   histogram('lock_hold', 'How long locks were held', [], ({ telemetry }) => [[telemetry.lockHolds]]),
-  gauge('active_locks', 'Locks that this process holds', [], ({ locks }) => [[locks.held]]),
+  gauge('active_locks', 'Locks that this process holds', [], ({ telemetry }) => [[telemetry.locksHeld]]),
   counter('idempotency', 'Requests with an idempotency key', ['outcome'], function* ({ telemetry }) {
     for (const [outcome, { n }] of telemetry.idempotency) yield [n, outcome];
   }),

@@ -131,7 +131,7 @@ describe('metrics', () => {
     for (let call = 0; call < 3; call++) await module.get(RateLimitService).consume(policy, 'ann');
     // What is shown stays the same for a tenth of a second.
     await eventually(async () => expect(await shown('cache_active_locks')).toBe(0));
-    expect(await shown('cache_lock_acquire_total{lock="all",outcome="acquired"}')).toBe(1);
+    expect(await shown('cache_lock_acquire_total{lock="other",outcome="acquired"}')).toBe(1);
     expect(await shown('cache_rate_limit_decisions_total{policy="page",decision="allowed"}')).toBe(1);
     expect(await shown('cache_rate_limit_decisions_total{policy="page",decision="refused"}')).toBe(2);
   });
