@@ -24,6 +24,7 @@ import { RedisLockStore } from './lock/redis-lock.store.ts';
 import { MemoryMessageBus } from './message-bus/memory-message-bus.ts';
 import type { MessageBus } from './message-bus/message-bus.interface.ts';
 import { RedisMessageBus } from './message-bus/redis-message-bus.ts';
+import { LimitNotices } from './rate-limit/limit-notices.ts';
 import { MemoryRateLimitStore } from './rate-limit/memory-rate-limit.store.ts';
 import type { RateLimitStore } from './rate-limit/rate-limit-store.interface.ts';
 import { RedisRateLimitStore } from './rate-limit/redis-rate-limit.store.ts';
@@ -65,12 +66,15 @@ export interface BackendOptions {
 export interface Channels extends CacheChannels {
   /** What each process adds its own name to, to hear of locks that are handed to it. */
   readonly handOff: string;
+  /** Tells of counts that were changed by hand. */
+  readonly limits: string;
 }
 
 export const channelsOf = (keys: KeySpace): Channels => ({
   wake: keys.internal('wake'),
   notice: keys.internal('notice'),
   handOff: keys.internal('lock-hand-off'),
+  limits: keys.internal('limit-notice'),
 });
 
 /** Opens what the options ask for. With a server that does not answer it goes on without, after the boot budget. */
@@ -122,7 +126,7 @@ async function openServer(redis: ResolvedRedisOptions, parts: BackendOptions): P
     collections: new RedisCollectionsStore(connection),
     locks: new RedisLockStore(connection, bus, channels.handOff),
     recoveryLocks: new RedisLockStore(connection.duringRecovery, bus, channels.handOff),
-    limits: sharedLimits(parts, connection),
+    limits: await sharedLimits(parts, connection, bus),
     bus,
     inspector: new RedisCacheInspector(connection),
     keyspace: undefined,
@@ -135,11 +139,19 @@ async function openServer(redis: ResolvedRedisOptions, parts: BackendOptions): P
 }
 
 /** Limits that make good, before anybody else is let in, what the server has missed. */
-function sharedLimits({ keys, options }: BackendOptions, connection: RedisConnection): SharedLimits {
+async function sharedLimits(
+  { keys, options, channels }: BackendOptions,
+  connection: RedisConnection,
+  bus: MessageBus,
+): Promise<SharedLimits> {
   const store = new RedisRateLimitStore(keys, connection, connection.duringRecovery);
-  const limits = new SharedLimits(store, options.rateLimit.instances);
+  const notices = new LimitNotices(bus, channels.limits);
+  const limits = new SharedLimits(store, options.rateLimit.instances, (quotaId, subject) =>
+    notices.send(quotaId, subject),
+  );
   connection.onRecovering(({ shard, runIdChanged }) =>
     limits.recover({ hasLostData: runIdChanged, concerns: (quota, subject) => store.isOn(shard, quota, subject) }),
   );
+  await notices.follow(limits);
   return limits;
 }

@@ -24,10 +24,14 @@ export class SharedLimits {
   readonly #known = new KnownSubjects();
   readonly #share: LocalShare;
 
-  /** @param instances processes that share the limits */
+  /**
+   * @param instances processes that share the limits
+   * @param announce tells the other processes to `forget`; it is not waited for and must not throw
+   */
   constructor(
     private readonly store: SharedRateLimitStore,
     instances: number,
+    private readonly announce: (quotaId: string, subject: string) => void = () => undefined,
   ) {
     this.#share = new LocalShare(this.#known, instances);
   }
@@ -47,20 +51,23 @@ export class SharedLimits {
     this.#known.forget(quota, subject);
     this.#share.refund(quota, subject, units);
     await this.store.refund(quota, subject, units);
+    this.#changed(quota, subject);
   }
 
   async block(quota: Quota, subject: string, ms: number): Promise<void> {
     this.#share.block(quota, subject, ms);
     await this.store.block(quota, subject, ms);
+    this.#changed(quota, subject);
   }
 
   async reset(quota: Quota, subject: string): Promise<void> {
     this.#known.forget(quota, subject);
     this.#share.reset(quota, subject);
     await this.store.reset(quota, subject);
+    this.#changed(quota, subject);
   }
 
-  /** Another process has given something back. */
+  /** Another process has given something back, or blocked the subject for another time. */
   forget(quotaId: string, subject: string): void {
     this.#known.forget({ id: quotaId }, subject);
   }
@@ -78,6 +85,12 @@ export class SharedLimits {
       ...known.map(({ quota, subject, used, seenAt }) => ({ quota, subject, known: used, knownAgoMs: now - seenAt, added: 0 })), // prettier-ignore
       ...debts,
     ]);
+  }
+
+  /** What was learned while the server was being told is not true any more either. */
+  #changed(quota: Quota, subject: string): void {
+    this.#known.forget(quota, subject);
+    this.announce(quota.id, subject);
   }
 
   /** While the server is away, each quota has its own word for what that means. */
