@@ -101,6 +101,13 @@ export class LockKeeper {
     await Promise.all(concerned.map((handle) => handle.verify(store)));
   }
 
+  /** Ends a lease, whoever holds it. A holder in this process hears of it at once. */
+  async forceRelease(key: string): Promise<boolean> {
+    const wasHeld = await this.store.forceRelease(key);
+    await this.verify(this.store, (held) => held === key);
+    return wasHeld;
+  }
+
   /**
    * Ends all waits, waits itself for work under locks, `budgetMs` at most, and gives back what nobody is known to work
    * under. A lock whose work goes on is not given back: it ends by itself.

@@ -236,6 +236,13 @@ describe('LockService', () => {
       expect(locks.getMetrics()).toMatchObject({ held: 0, waiting: 0, acquired: 2, conflicts: 1 });
     });
 
+    it('gives a lock that was ended by force to the next one at once, also in the process of its holder', async () => {
+      const held = await locks.acquire('order:1');
+      await locks.forceRelease('order:1');
+      expect(held.signal.aborted).toBe(true);
+      await expect(locks.acquire('order:1', { wait: '0s' })).resolves.toMatchObject({ resource: 'order:1' });
+    });
+
     it('notices within a second that a lock of its own process was ended by force', async () => {
       await locks.acquire('order:1', { ttl: '10m' });
       const waiting = locks.acquire('order:1', { wait: '10s' });

@@ -178,9 +178,9 @@ export class LockService {
     return { items: page.items.map((held) => this.#describe(held)), cursor: page.cursor };
   }
 
-  /** Ends the lock whoever holds it; the holder is told at its next renewal. False when nobody did. @throws LockUnavailableError */
+  /** Ends the lock whoever holds it; a holder in another process is told at its next renewal. False when nobody did. @throws LockUnavailableError */
   async forceRelease(resource: string): Promise<boolean> {
-    return this.#ask(resource, ({ key }) => this.#keeper.store.forceRelease(key));
+    return this.#ask(resource, ({ key }) => this.#keeper.forceRelease(key));
   }
 
   /**
@@ -192,7 +192,7 @@ export class LockService {
     let cursor: string | null | undefined;
     do {
       const page = await this.#page(validKey(pattern, 'pattern'), cursor ?? undefined, MAX_PAGE);
-      const answers = await Promise.all(page.items.map(async ({ key }) => this.#keeper.store.forceRelease(key)));
+      const answers = await Promise.all(page.items.map(async ({ key }) => this.#keeper.forceRelease(key)));
       released += answers.filter(Boolean).length;
       ({ cursor } = page);
     } while (cursor !== null);

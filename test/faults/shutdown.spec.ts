@@ -17,9 +17,9 @@ describe('a process whose application has closed', () => {
   afterAll(() => server.stop());
 
   it.each([
-    ['its server is there', 'pubsub', () => undefined],
-    ['its server tells of changes', 'tracking', () => undefined],
-    ['its server hangs', 'pubsub', () => server.pause()],
+    ['its server is there', 'pubsub', (): void => undefined],
+    ['its server tells of changes', 'tracking', (): void => undefined],
+    ['its server hangs', 'pubsub', (): void => server.pause()],
   ] as const)('exits by itself: %s (F55)', async (_, coherence, hurt) => {
     const options = { redis: { url: server.url }, cache: { coherence } };
     const child = fork(join(__dirname, '../support/closing-app.mjs'), {
