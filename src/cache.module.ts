@@ -6,6 +6,7 @@ import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, type ASYNC_OPTIONS_TYPE 
 import type { CacheModuleOptions } from './cache.module-options.ts';
 import { exported, providers } from './cache.providers.ts';
 import { ADMIN_CONTROLLERS } from './cache.tokens.ts';
+import { keepProblems } from './common/problem-reply.ts';
 import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { hideSecrets } from './common/secrets.ts';
 import { placeFirst, ResponseCacheInterceptor, yieldToCache } from './http-cache/response-cache.interceptor.ts';
@@ -57,6 +58,7 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
   configure(): void {
     findPageBehindSlash(this.admin.page, this.host);
     placeFirst(this.responseCache, this.application);
+    keepProblems(this.host.httpAdapter);
     yieldToCache(this.host.httpAdapter);
     // In front of it: what a client is told about a refusal is no part of what is cached.
     this.application.getGlobalInterceptors().unshift(this.retryAfter);

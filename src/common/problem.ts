@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 
-/** RFC 9457. Both platforms leave a type that ends in `+json` as it is. */
+/** RFC 9457. */
 export const PROBLEM_JSON = 'application/problem+json; charset=utf-8';
 
 /** The page of the package: what its own types of problems are about stands in docs/errors.md. */

@@ -121,11 +121,11 @@ describe('a cluster', () => {
   });
 
   it.each([
-    ['by command (F31)', () => ask(servers.ports[5]!, 'CLUSTER', 'FAILOVER'), 500],
-    ['because the primary was killed (F32)', () => servers.kill(2), DEADLINE_MS + 100],
+    ['by command (F31)', () => ask(servers.ports[5]!, 'CLUSTER', 'FAILOVER'), 500, undefined],
+    ['because the primary was killed (F32)', () => servers.kill(2), DEADLINE_MS + 100, undefined],
     // It goes on while it still takes itself for the primary.
     ['because the primary was frozen (F33)', async () => servers.pause(2), 600, async () => servers.resume(2)],
-  ])('follows a replica that takes over %s; nothing invalidated comes back', async (_, fault, boundMs, after?) => {
+  ])('follows a replica that takes over %s; nothing invalidated comes back', async (_, fault, boundMs, after) => {
     servers = await startCluster();
     const app = await open();
     const { cache } = app;

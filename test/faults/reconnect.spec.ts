@@ -37,7 +37,8 @@ it('F04: five processes that lost the same server do not come back in the same i
     },
     { everyMs: 1 },
   );
-  // In step they would be as far apart as this machine is late, which is not this much.
-  expect(times.at(-1)! - times[0]!).toBeGreaterThan(100);
+  // In step they would be as far apart as this machine is late: a dozen milliseconds. By chance five of them are
+  // this close together once in ten thousand times.
+  expect(times.at(-1)! - times[0]!).toBeGreaterThan(40);
   await eventually(areBack, { withinMs: 5_000 });
 });
