@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { buildSync, transformSync } from 'esbuild';
 
-const folder = fileURLToPath(new URL('../src/admin/dashboard/', import.meta.url));
+const folder = fileURLToPath(new URL('.', import.meta.url));
 const target = `${folder}dashboard.html.ts`;
 
 export function dashboard() {
@@ -17,7 +17,7 @@ export function dashboard() {
     .replace(/>\n+</g, '><')
     .replace('/*STYLE*/', () => style)
     .replace('/*SCRIPT*/', () => outputFiles[0].text.trim().replaceAll('</script', '<\\/script'));
-  return `/** Made by scripts/build-dashboard.mjs from the folder \`page\`. */\nexport const DASHBOARD = ${JSON.stringify(html.trim())};\n`;
+  return `/** Made by build.mjs from the folder \`page\`. */\nexport const DASHBOARD = ${JSON.stringify(html.trim())};\n`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(target, dashboard());
