@@ -129,20 +129,29 @@ export class CacheService {
    */
   getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
     const options = this.#parts.read.known(ttl);
-    const held = options?.isServedAtOnce === true ? this.#peek(key, options) : undefined;
+    if (options?.isServedAtOnce !== true) return this.#lookAndLoad(key, ttl, factory);
+    const held = this.#peek(key, options);
     // Not an async method itself: a hit in memory costs one promise.
-    return held === undefined ? this.#getOrSet(key, ttl, factory) : Promise.resolve(held as T);
+    return held === undefined ? this.#load(key, ttl, factory) : Promise.resolve(held as T);
   }
 
-  async #getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
+  /** For options that are new, or ask more of a hit in memory than to be fresh. */
+  async #lookAndLoad<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
     const options = this.#parts.read.forRead(ttl);
     const held = this.#peek(key, options);
-    if (held !== undefined && options.isServedAtOnce) return held as T;
-    const order = this.#order(key, options, factory);
-    if (held !== undefined && (await this.#isServed(held, order))) return held as T;
-    return this.#isCached(order.key)
-      ? this.#parts.engine.stack.getOrSet(order)
-      : this.#parts.engine.stack.bypass(order);
+    if (
+      held !== undefined &&
+      (options.isServedAtOnce || (await this.#isServed(held, this.#order(key, options, factory))))
+    ) {
+      return held as T;
+    }
+    return this.#load(key, ttl, factory);
+  }
+
+  async #load<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
+    const order = this.#order(key, this.#parts.read.forRead(ttl), factory);
+    const { stack } = this.#parts.engine;
+    return this.#isCached(order.key) ? stack.getOrSet(order) : stack.bypass(order);
   }
 
   async del(...keys: string[]): Promise<void> {
