@@ -279,8 +279,7 @@ export const SPOIL = defineScript<boolean>({
 if arg[2] ~= '' then redis.call('PUBLISH', arg[1], arg[2]) end
 local head = redis.pcall('GETRANGE', key, 0, 61)
 if type(head) == 'table' or string.sub(head, 1, 3) ~= '~1V' then return 0 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 if now < (tonumber(string.sub(head, 50, 62)) or 0) then redis.call('SETRANGE', key, 49, string.format('%013d', now)) end
 return 1`,
 });

@@ -14,9 +14,7 @@
  */
 
 const LOOK = `
-local time = redis.call('TIME')
-local micros = time[1] * 1000000 + time[2]
-local now = math.floor(micros / 1000)
+local now, micros = clock()
 local stored = redis.call('GET', key)
 -- Undefined unless nobody holds it, nor waits for it.
 local free = not stored and 0 or tonumber(stored)
