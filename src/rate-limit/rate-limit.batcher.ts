@@ -1,6 +1,7 @@
 import { groupBy } from '../common/group-by.ts';
 import { nth } from '../common/nth.ts';
 import type { RedisDoor } from '../redis/availability.types.ts';
+import { BatchTurn } from '../redis/batch-turn.ts';
 import type { RedisClient } from '../redis/redis.client.ts';
 import { replyCodeOf } from '../redis/redis.outcome.ts';
 import { evaluate, scriptOf } from '../redis/redis.script.ts';
@@ -29,14 +30,10 @@ interface Waiting extends ScriptRequest {
 
 /**
  * Sends the requests of one event-loop turn as one script call, in a cluster as one per slot.
- *
- * While nothing is in flight a batch leaves at the end of the current callback, so a lone caller waits for nobody;
- * otherwise it leaves at the end of the turn, when all callers woken by the same reply have asked again.
  */
 export class RateLimitBatcher {
   #waiting: Waiting[] = [];
-  #inFlight = 0;
-  #isScheduled = false;
+  readonly #turn = new BatchTurn(() => this.#flush());
   /** Until the server refuses a call because of its keys. */
   #takesSeveralSlots = true;
 
@@ -52,18 +49,8 @@ export class RateLimitBatcher {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ charge: request.charge, keys: request.keys, slot: request.slot, resolve, reject });
       if (this.#waiting.length >= MAX_KEYS) this.#flush();
-      else if (!this.#isScheduled) this.#schedule();
+      else this.#turn.schedule();
     });
-  }
-
-  #schedule(): void {
-    this.#isScheduled = true;
-    const flush = () => {
-      this.#isScheduled = false;
-      this.#flush();
-    };
-    if (this.#inFlight === 0) process.nextTick(flush);
-    else setImmediate(flush);
   }
 
   #flush(): void {
@@ -76,12 +63,12 @@ export class RateLimitBatcher {
 
   #send(requests: readonly Waiting[]): void {
     const { keys, args } = callOf(requests);
-    this.#inFlight += 1;
+    this.#turn.began();
     this.door
       .execute('rateLimit.decide', (client) => this.#call(client, keys, args), keys[0])
       .then(
         (figures) => {
-          this.#inFlight -= 1;
+          this.#turn.ended();
           let at = 0;
           for (const { keys, resolve } of requests) {
             resolve(figures && statesIn(figures, at, keys.length));
@@ -89,7 +76,7 @@ export class RateLimitBatcher {
           }
         },
         (error: unknown) => {
-          this.#inFlight -= 1;
+          this.#turn.ended();
           for (const { reject } of requests) reject(error);
         },
       );

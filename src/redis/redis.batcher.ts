@@ -1,3 +1,4 @@
+import { BatchTurn } from './batch-turn.ts';
 import type { RedisClient } from './redis.client.ts';
 import { replyCodeOf } from './redis.outcome.ts';
 import { evaluate, type KeyedScript, type RawReply, type ScriptArgument } from './redis.script.ts';
@@ -38,17 +39,13 @@ const REFUSED = Symbol('refused');
 
 /**
  * Collects the reads and the script calls of one event-loop turn into one MGET and one EVALSHA per script.
- *
- * While nothing is in flight a batch leaves at the end of the current callback, so a lone caller waits for nobody;
- * otherwise it leaves at the end of the turn, when all callers woken by the same reply have asked again.
  */
 export class RedisBatcher {
   // Plain lists, sorted out when they leave: most batches of a lone caller hold one read.
   #reads: Read[] = [];
   #calls: Call[] = [];
   #bytes = 0;
-  #inFlight = 0;
-  #isScheduled = false;
+  readonly #turn = new BatchTurn(() => this.#flush());
 
   constructor(
     private readonly transport: BatchTransport,
@@ -78,17 +75,7 @@ export class RedisBatcher {
   #schedule(): void {
     const isFull = this.#reads.length + this.#calls.length >= MAX_KEYS || this.#bytes >= MAX_BYTES;
     if (isFull) this.#flush();
-    else if (!this.#isScheduled) this.#scheduleFlush();
-  }
-
-  #scheduleFlush(): void {
-    this.#isScheduled = true;
-    const flush = () => {
-      this.#isScheduled = false;
-      this.#flush();
-    };
-    if (this.#inFlight === 0) process.nextTick(flush);
-    else setImmediate(flush);
+    else this.#turn.schedule();
   }
 
   #flush(): void {
@@ -146,14 +133,14 @@ export class RedisBatcher {
     command: (client: RedisClient) => Promise<T>,
     { resolve, reject }: Pick<Request<T>, 'resolve' | 'reject'>,
   ): void {
-    this.#inFlight += 1;
+    this.#turn.began();
     this.transport.execute(operation, command, key).then(
       (value) => {
-        this.#inFlight -= 1;
+        this.#turn.ended();
         resolve(value);
       },
       (error: unknown) => {
-        this.#inFlight -= 1;
+        this.#turn.ended();
         reject(error);
       },
     );
