@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { errorKind } from '../common/error-kind.ts';
 
 /** A long act that goes on after its request was answered. */
 export interface Job {
@@ -53,8 +54,7 @@ export class Jobs {
       });
       return this.#change(id, () => ({ state: this.#cancelled.has(id) ? 'cancelled' : 'done' }));
     } catch (error) {
-      // Only the kind of error: its text may hold data.
-      return this.#change(id, () => ({ state: 'failed', error: error instanceof Error ? error.name : 'Error' }));
+      return this.#change(id, () => ({ state: 'failed', error: errorKind(error) }));
     } finally {
       this.#cancelled.delete(id);
     }

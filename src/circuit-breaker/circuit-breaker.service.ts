@@ -1,4 +1,5 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { errorKind } from '../common/error-kind.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import type { Histogram } from '../common/histogram.ts';
 import { quoted } from './circuit-breaker.errors.ts';
@@ -171,7 +172,7 @@ export class CircuitBreakerService implements OnApplicationShutdown {
       try {
         listener(change);
       } catch (error) {
-        this.logger.warn(`A listener for circuit ${quoted(change.name)} failed: ${nameOf(error)}`);
+        this.logger.warn(`A listener for circuit ${quoted(change.name)} failed: ${errorKind(error)}`);
       }
     }
   }
@@ -185,6 +186,3 @@ function write(logger: CircuitLogger, { name, to, reason, nextTryAt }: CircuitCh
   if (to === 'OPEN' || to === 'ISOLATED') logger.warn(line);
   else logger.log(line);
 }
-
-/** Only the kind of error: its text may hold data. */
-const nameOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);

@@ -1,4 +1,5 @@
 import type { Logger } from '@nestjs/common';
+import { errorKind } from '../common/error-kind.ts';
 import { isStoreFailure, isStoreUnavailableError, SerializationError } from '../common/errors.ts';
 import type { KeySpace } from '../common/keys.ts';
 import type { MessageBus } from './message-bus.interface.ts';
@@ -79,9 +80,7 @@ export class PubSub {
     try {
       await subscriber();
     } catch (error) {
-      // Only the kind of error: its text may hold the message.
-      const kind = error instanceof Error ? error.name : typeof error;
-      this.logger.warn(`A subscriber of ${named(channel)} failed: ${kind}`);
+      this.logger.warn(`A subscriber of ${named(channel)} failed: ${errorKind(error)}`);
     }
   }
 }

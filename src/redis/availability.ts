@@ -1,11 +1,8 @@
+import { errorKind } from '../common/error-kind.ts';
 import { isStoreFailure } from '../common/errors.ts';
+import { AvailabilityListeners } from './availability.listeners.ts';
 import { type ConnectionLogger, writeChange } from './availability.log.ts';
-import type {
-  AvailabilityChange,
-  AvailabilityListener,
-  AvailabilityState,
-  RecoveryContext,
-} from './availability.types.ts';
+import type { AvailabilityListener, AvailabilityState, RecoveryContext } from './availability.types.ts';
 import { reconnectDelayMs } from './redis.reconnect.ts';
 
 /** What has to be done before ordinary commands are sent again. */
@@ -43,9 +40,11 @@ export class Availability {
   #runIds: readonly string[] | undefined;
   // Entries of their own, so that what is added twice is also removed twice.
   readonly #steps = new Set<{ readonly step: Step }>();
-  readonly #listeners = new Set<{ readonly listener: AvailabilityListener }>();
+  readonly #listeners: AvailabilityListeners;
 
-  constructor(private readonly parts: AvailabilityParts) {}
+  constructor(private readonly parts: AvailabilityParts) {
+    this.#listeners = new AvailabilityListeners(parts.server, parts.logger);
+  }
 
   /** Whether there has been a first word. */
   get isKnown(): boolean {
@@ -68,9 +67,7 @@ export class Availability {
 
   /** Calls `listener` at every change from now on; the result stops it. */
   onChange(listener: AvailabilityListener): () => void {
-    const entry = { listener };
-    this.#listeners.add(entry);
-    return () => void this.#listeners.delete(entry);
+    return this.#listeners.add(listener);
   }
 
   /** The result removes the step. */
@@ -82,14 +79,7 @@ export class Availability {
 
   /** Resolves as soon as the server can be used. */
   whenHealthy(): Promise<void> {
-    if (this.state === 'healthy') return Promise.resolve();
-    return new Promise((resolve) => {
-      const stop = this.onChange(({ to }) => {
-        if (to !== 'healthy') return;
-        stop();
-        resolve();
-      });
-    });
+    return this.state === 'healthy' ? Promise.resolve() : this.#listeners.untilHealthy();
   }
 
   /** The server cannot be used from now on. */
@@ -172,7 +162,7 @@ export class Availability {
   }
 
   #fail(error: unknown): void {
-    this.degrade(isStoreFailure(error) ? error.message : `recovery failed: ${kindOf(error)}`);
+    this.degrade(isStoreFailure(error) ? error.message : `recovery failed: ${errorKind(error)}`);
     this.#failedAttempts += 1;
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.recover(), reconnectDelayMs(this.#failedAttempts + 1)).unref();
@@ -189,19 +179,6 @@ export class Availability {
     else if (to === 'degraded') this.#lostAt ??= change.since;
     // At the start there was nothing to miss.
     if (!isFirstWord || to === 'degraded') writeChange(this.parts.logger, this.parts.server, change);
-    if (change.from !== to) this.#tell(change);
-  }
-
-  #tell(change: AvailabilityChange): void {
-    for (const { listener } of [...this.#listeners]) {
-      try {
-        listener(change);
-      } catch (error) {
-        this.parts.logger.warn(`cache: a listener for ${this.parts.server} failed: ${kindOf(error)}`);
-      }
-    }
+    if (change.from !== to) this.#listeners.tell(change);
   }
 }
-
-/** Only the kind of error: its text may hold data. */
-const kindOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);

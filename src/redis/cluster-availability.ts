@@ -1,5 +1,6 @@
+import { AvailabilityListeners } from './availability.listeners.ts';
 import { type ConnectionLogger, type LoggedChange, writeChange } from './availability.log.ts';
-import type { AvailabilityChange, AvailabilityListener, AvailabilityState } from './availability.types.ts';
+import type { AvailabilityListener, AvailabilityState } from './availability.types.ts';
 import type { RedisShard } from './redis.shard.ts';
 import type { Shards, SlotRange } from './redis.shards.ts';
 
@@ -39,9 +40,11 @@ export class ClusterAvailability implements Whole {
   #lostAt: number | undefined;
   #unwritten: NodeJS.Timeout | undefined;
   #isClosed = false;
-  readonly #listeners = new Set<{ readonly listener: AvailabilityListener }>();
+  readonly #listeners: AvailabilityListeners;
 
-  constructor(private readonly parts: ClusterAvailabilityParts) {}
+  constructor(private readonly parts: ClusterAvailabilityParts) {
+    this.#listeners = new AvailabilityListeners(parts.server, parts.logger);
+  }
 
   get state(): AvailabilityState {
     return this.#state ?? 'degraded';
@@ -56,20 +59,11 @@ export class ClusterAvailability implements Whole {
   }
 
   onChange(listener: AvailabilityListener): () => void {
-    const entry = { listener };
-    this.#listeners.add(entry);
-    return () => void this.#listeners.delete(entry);
+    return this.#listeners.add(listener);
   }
 
   whenHealthy(): Promise<void> {
-    if (this.state === 'healthy') return Promise.resolve();
-    return new Promise((resolve) => {
-      const stop = this.onChange(({ to }) => {
-        if (to !== 'healthy') return;
-        stop();
-        resolve();
-      });
-    });
+    return this.state === 'healthy' ? Promise.resolve() : this.#listeners.untilHealthy();
   }
 
   giveUpWaiting(reason: string): void {
@@ -124,7 +118,7 @@ export class ClusterAvailability implements Whole {
     else if (to === 'degraded') this.#lostAt ??= now;
     if (to === 'degraded') this.#writeLater();
     else if (!isFirstWord || to === 'healthy') this.#write({ to, reason, since: now });
-    if (from !== to) this.#tell({ from, to, reason, since: now });
+    if (from !== to) this.#listeners.tell({ from, to, reason, since: now });
   }
 
   #writeLater(): void {
@@ -142,16 +136,6 @@ export class ClusterAvailability implements Whole {
     const { logger, server, shards } = this.parts;
     const isPartly = change.to === 'degraded' && shards().all.some(({ isAvailable }) => isAvailable);
     writeChange(logger, server, change, isPartly ? PARTLY : undefined);
-  }
-
-  #tell(change: AvailabilityChange): void {
-    for (const { listener } of [...this.#listeners]) {
-      try {
-        listener(change);
-      } catch {
-        this.parts.logger.warn(`cache: a listener for ${this.parts.server} failed`);
-      }
-    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Inject, Logger } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { errorKind } from '../../common/error-kind.ts';
 import { isCacheInfrastructureError } from '../../common/errors.ts';
 import { AdminProblem, problemBody, type ProblemBody } from '../admin.problem.ts';
 import { harden } from './hardening.ts';
@@ -32,7 +33,7 @@ function bodyOf(error: unknown): ProblemBody {
     const status = error.getStatus();
     return problemBody(status, CODES[status] ?? 'REFUSED', error.message.slice(0, 300));
   }
-  new Logger('CacheAdmin').error(`A request failed: ${error instanceof Error ? error.name : typeof error}`);
+  new Logger('CacheAdmin').error(`A request failed: ${errorKind(error)}`);
   return problemBody(500, 'INTERNAL', 'This should not have happened');
 }
 
