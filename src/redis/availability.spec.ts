@@ -262,6 +262,58 @@ describe('recovery steps', () => {
   });
 });
 
+describe('another server in the place of one that was not away', () => {
+  beforeEach(becomeHealthy);
+
+  it('is told what it may have missed while it is used', async () => {
+    const states: string[] = [];
+    availability.onRecovering(async (context) => {
+      contexts.push(context);
+      states.push(availability.state);
+    });
+    probe.mockResolvedValue(['run 2']);
+    availability.verify();
+    await pass(0);
+    expect([contexts, states]).toEqual([[{ runIdChanged: true }], ['healthy']]);
+    expect([availability.state, changes, lines]).toEqual(['healthy', [], []]);
+    // From now on it is the one that is known.
+    availability.verify();
+    await pass(0);
+    expect(contexts.at(-1)).toEqual({ runIdChanged: false });
+  });
+
+  it('is away when it does not answer', async () => {
+    probe.mockImplementation(away);
+    availability.verify();
+    await pass(0);
+    expect(availability).toMatchObject({ state: 'degraded', reason: 'probe was not executed: no answer' });
+    expect(changes).toEqual(['degraded']);
+    probe.mockResolvedValue(['run 1']);
+    await pass(1_000);
+    expect(changes).toEqual(['degraded', 'recovering', 'healthy']);
+  });
+
+  it('is away when it cannot be told, and all steps are tried again', async () => {
+    let failures = 1;
+    watchRecoveries();
+    availability.onRecovering(async () => {
+      if ((failures -= 1) >= 0) throw new StoreUnavailableError('del', 'no answer');
+    });
+    probe.mockResolvedValue(['run 2']);
+    availability.verify();
+    await pass(1_000);
+    expect(changes).toEqual(['degraded', 'recovering', 'healthy']);
+    expect(contexts).toEqual([{ runIdChanged: true }, { runIdChanged: true }]);
+  });
+
+  it('is not asked any more after closing', async () => {
+    availability.close();
+    availability.verify();
+    await pass(1_000);
+    expect(probe).toHaveBeenCalledTimes(1);
+  });
+});
+
 describe('listeners', () => {
   beforeEach(becomeHealthy);
 
