@@ -4,8 +4,11 @@ import type { Duration } from '../common/duration.ts';
 /** What `getOrSetMany` gets from its factory: a value for each key that has one. */
 export type Loaded<T> = ReadonlyMap<string, T> | Readonly<Record<string, T>>;
 
-/** How long a batch waits for keys that are still being asked for, once it has the first. */
-const GATHER_MS = 2;
+/**
+ * How long a batch waits for keys that are still being looked for, once it has the first: as long again as that one
+ * took, for each shard of a cluster answers in its own time.
+ */
+const GATHER_MS = { least: 2, most: 50 };
 
 /**
  * Gathers the keys that turn out to be missing, so that one factory run answers all of them: it runs when every key
@@ -14,6 +17,8 @@ const GATHER_MS = 2;
 export class BatchLoader<T> {
   private readonly asked = new Map<string, (loaded: Promise<T | undefined>) => void>();
   private readonly undecided: Set<string>;
+  private readonly startedAt = performance.now();
+  private patienceMs: number | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -38,9 +43,10 @@ export class BatchLoader<T> {
   private decided(key: string): void {
     this.undecided.delete(key);
     if (this.asked.size === 0) return;
+    this.patienceMs ??= Math.min(Math.max(performance.now() - this.startedAt, GATHER_MS.least), GATHER_MS.most);
     clearTimeout(this.timer);
     if (this.undecided.size === 0) this.run();
-    else this.timer = setTimeout(() => this.run(), GATHER_MS);
+    else this.timer = setTimeout(() => this.run(), this.patienceMs);
   }
 
   private run(): void {
