@@ -135,6 +135,16 @@ describe('an outage', () => {
     expect(availability.state).toBe('healthy');
   });
 
+  it('lasts from the first loss, however often its end was tried', async () => {
+    availability.onRecovering(() => (Date.now() < 2_000 ? Promise.reject(new Error('not yet')) : Promise.resolve()));
+    availability.degrade('connection lost');
+    await pass(1_000);
+    availability.recover();
+    await pass(3_000);
+    expect(availability.state).toBe('healthy');
+    expect(availability.reason).toBe(`after ${availability.since} ms`);
+  });
+
   it('lets callers wait for its end', async () => {
     availability.degrade('connection lost');
     const waiting = availability.whenHealthy();
@@ -240,6 +250,39 @@ describe('recovery steps', () => {
     expect([availability.state, contexts.length]).toEqual(['recovering', 0]);
     await pass(100);
     expect([availability.state, contexts.length, overlaps]).toEqual(['healthy', 1, 0]);
+  });
+
+  it('of a server that was lost again while it answered the probe are not begun', async () => {
+    watchRecoveries();
+    availability.degrade('connection lost');
+    probe.mockImplementation(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return ['run 1'];
+    });
+    availability.recover();
+    await pass(50);
+    availability.degrade('connection lost again');
+    await pass(5_000);
+    expect([availability.state, contexts]).toEqual(['degraded', []]);
+    availability.recover();
+    await pass(100);
+    expect(availability.state).toBe('healthy');
+  });
+
+  it('of an attempt that is void may fail without any consequence', async () => {
+    let isFailing = true;
+    availability.onRecovering(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      if (isFailing) throw new Error('no');
+    });
+    availability.degrade('connection lost');
+    availability.recover();
+    await pass(50);
+    availability.degrade('connection lost again');
+    isFailing = false;
+    await pass(5_000);
+    expect(availability).toMatchObject({ state: 'degraded', reason: 'connection lost again' });
+    expect(probe).toHaveBeenCalledTimes(2);
   });
 
   it('are not run any more when removed, once per time they were added', async () => {

@@ -295,6 +295,8 @@ describe('the search for who answers next', () => {
 
   it('begins for one that does not answer, although it is connected', () => {
     open();
+    jest.advanceTimersByTime(10_000);
+    cluster.refreshSlotsCache.mockClear();
     all()[0]?.availability.become('degraded');
     jest.advanceTimersByTime(100);
     expect(searches()).toBe(1);

@@ -291,6 +291,16 @@ describe('a lent client', () => {
     expect(await client.ping()).toBe('PONG');
     expect(listeners()).toEqual(before);
   });
+
+  it('is used at once when it is connected already', async () => {
+    const servers = await start();
+    const client = new Redis(servers.port, '127.0.0.1');
+    cleanUps.push(() => client.disconnect());
+    await once(client, 'ready');
+    const connection = await connections.open({ kind: 'instance', client });
+    expect(connection.state).toBe('healthy');
+    expect(await connection.get('absent')).toBeNull();
+  });
 });
 
 describe('closing', () => {
