@@ -13,7 +13,7 @@ const layers = [
   ['lock', 'rate-limit', 'collections'],
   ['cache'],
   ['http-cache'],
-  ['idempotency', 'gateway', 'metrics', 'health', 'admin', 'adapters', 'testing'],
+  ['idempotency', 'gateway', 'metrics', 'tracing', 'health', 'admin', 'adapters', 'testing'],
 ];
 const zones = layers.flatMap((folders, level) =>
   folders.map((folder) => ({
@@ -28,7 +28,12 @@ const zones = layers.flatMap((folders, level) =>
 );
 
 /** Libraries that exactly one folder may load at run time; their types may be named anywhere. */
-const owners = { ioredis: 'redis', opossum: 'circuit-breaker', 'prom-client': 'metrics' };
+const owners = {
+  ioredis: 'redis',
+  opossum: 'circuit-breaker',
+  'prom-client': 'metrics',
+  '@opentelemetry/api': 'tracing',
+};
 const onlyOwners = (files, allowed) => ({
   files,
   ignores: ['src/**/*.spec.ts'],

@@ -69,6 +69,7 @@ describe('resolveModuleOptions', () => {
         server: { failureThreshold: 5, recoveryTimeoutMs: 1_000, monitoringPeriodMs: 1_000, halfOpenMaxCalls: 1 },
       },
       metrics: { enabled: true, prefix: 'cache_', logEveryMs: 0, cloudWatchEveryMs: 0 },
+      tracing: { enabled: true },
       health: { onOutage: 'degraded', onOpenBreaker: 'degraded' },
       admin: {
         enabled: false,

@@ -28,6 +28,7 @@ import {
 import { METRICS_DEFAULTS, type MetricsOptions, type ResolvedMetricsOptions } from './metrics/metrics.options.ts';
 import type { RedisOptions, ResolvedRedisOptions } from './redis/redis.options.ts';
 import { resolveRedisOptions } from './redis/resolve-redis-options.ts';
+import { type ResolvedTracingOptions, TRACING_DEFAULTS, type TracingOptions } from './tracing/tracing.options.ts';
 
 /** Options of `CacheModule.forRoot()`. What is left out comes from the environment, else from the defaults. */
 export interface CacheModuleOptions {
@@ -42,6 +43,7 @@ export interface CacheModuleOptions {
   /** The response cache of routes. */
   readonly http?: HttpOptions;
   readonly metrics?: MetricsOptions;
+  readonly tracing?: TracingOptions;
   readonly health?: HealthOptions;
   readonly admin?: AdminOptions;
   /** From which level on the module logs; `'debug'` shows hits and misses. @default 'log' */
@@ -60,6 +62,7 @@ export interface ResolvedModuleOptions {
   readonly circuitBreaker: ResolvedCircuitBreakerModuleOptions;
   readonly http: ResolvedHttpOptions;
   readonly metrics: ResolvedMetricsOptions;
+  readonly tracing: ResolvedTracingOptions;
   readonly health: ResolvedHealthOptions;
   readonly admin: ResolvedAdminOptions;
   readonly logLevel: LogLevel;
@@ -86,6 +89,7 @@ export function resolveModuleOptions(
     circuitBreaker: withDefaults(CIRCUIT_BREAKER_DEFAULTS, env.circuitBreaker, code.circuitBreaker),
     http: withDefaults(HTTP_DEFAULTS, code.http as Partial<ResolvedHttpOptions> | undefined),
     metrics: withDefaults(METRICS_DEFAULTS, env.metrics, code.metrics),
+    tracing: withDefaults(TRACING_DEFAULTS, code.tracing),
     health: withDefaults(HEALTH_DEFAULTS, env.health, code.health),
     admin: checkedAdmin(withDefaults(ADMIN_DEFAULTS, env.admin, code.admin), faults),
     logLevel: code.logLevel ?? env.logLevel ?? 'log',

@@ -10,6 +10,7 @@ import { LOCK_RULES } from './lock/lock.options.ts';
 import { METRICS_RULES } from './metrics/metrics.options.ts';
 import { RATE_LIMIT_RULES } from './rate-limit/rate-limit.options.ts';
 import { isRedisClient, REDIS_RULES } from './redis/redis.options.ts';
+import { TRACING_RULES } from './tracing/tracing.options.ts';
 
 /** A part of every key: what a pattern or a cluster would read as something else is kept out. */
 const keyPart = (allowed: string, form: RegExp) => text(`${allowed}, without blanks and * ? [ ] { } \\ ^ @`, form);
@@ -39,7 +40,12 @@ const memoryOrClient = rule('false, an ioredis client', (value) =>
 );
 
 /** What `CacheModuleOptions` may hold. */
-export const CODE_RULES = { redis: either(memoryOrClient, REDIS_RULES), ...SHARED_RULES, http: HTTP_RULES };
+export const CODE_RULES = {
+  redis: either(memoryOrClient, REDIS_RULES),
+  ...SHARED_RULES,
+  http: HTTP_RULES,
+  tracing: TRACING_RULES,
+};
 
 /** What the environment may say: it has a switch for the server. */
 export const ENVIRONMENT_RULES = {

@@ -5,7 +5,7 @@ import { channelsOf, openBackend, type Backend } from './cache.backends.ts';
 import { CacheLifecycle } from './cache.lifecycle.ts';
 import { MODULE_OPTIONS_TOKEN } from './cache.module-definition.ts';
 import { resolveModuleOptions, type CacheModuleOptions, type ResolvedModuleOptions } from './cache.module-options.ts';
-import { BACKEND, OPTIONS } from './cache.tokens.ts';
+import { BACKEND, OPTIONS, TRACING } from './cache.tokens.ts';
 import { CacheEngine } from './cache/cache-engine.ts';
 import type { CacheLocal } from './cache/cache-local.ts';
 import type { ReadTrace } from './cache/cache-stack.ts';
@@ -13,10 +13,11 @@ import { CacheStatsReader } from './cache/cache-stats.ts';
 import { CacheSync } from './cache/cache-sync.ts';
 import { CacheWatch, watchedPrefixes } from './cache/cache-watch.ts';
 import { CacheWaiters } from './cache/cache-waiters.ts';
-import { CacheService } from './cache/cache.service.ts';
+import { type CacheParts, CacheService } from './cache/cache.service.ts';
 import { CacheableExplorer } from './cache/cacheable.explorer.ts';
 import { KeyService } from './cache/key.service.ts';
 import { ReadOptionsResolver } from './cache/read-options.resolver.ts';
+import { TracedCacheService } from './cache/traced-cache.service.ts';
 import { CircuitBreakerExplorer } from './circuit-breaker/circuit-breaker.explorer.ts';
 import { CircuitBreakerService } from './circuit-breaker/circuit-breaker.service.ts';
 import { CollectionsService } from './collections/collections.service.ts';
@@ -27,6 +28,7 @@ import { MemoryKeyspace } from './common/memory-keyspace.ts';
 import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { ServiceExplorer } from './common/service.explorer.ts';
 import { Telemetry } from './common/telemetry.ts';
+import type { Tracing } from './common/tracing.ts';
 import { CacheHealthIndicator } from './health/cache.health.ts';
 import { LockKeeper } from './lock/lock-keeper.ts';
 import { LockExplorer } from './lock/lock.explorer.ts';
@@ -44,6 +46,8 @@ import type { RedisConnection } from './redis/redis.connection.ts';
 import { PubSub } from './message-bus/pub-sub.ts';
 import { RateLimitExplorer } from './rate-limit/rate-limit.explorer.ts';
 import { RateLimitService } from './rate-limit/rate-limit.service.ts';
+import { openTracing } from './tracing/opentelemetry.tracing.ts';
+import { traceEvents } from './tracing/trace-events.ts';
 
 /** What other modules inject. */
 export const exported = [
@@ -88,17 +92,31 @@ export const providers: Provider[] = [
     ) => openBackend({ options, keys, circuits, waiters, channels: channelsOf(keys), telemetry }),
   },
   {
+    provide: TRACING,
+    inject: [OPTIONS, CircuitBreakerService, Telemetry],
+    useFactory: async (
+      { tracing: { enabled }, redis }: ResolvedModuleOptions,
+      circuits: CircuitBreakerService,
+      telemetry: Telemetry,
+    ) => {
+      const tracing = enabled ? await openTracing(redis === null) : undefined;
+      if (tracing !== undefined) traceEvents(tracing, circuits, telemetry);
+      return tracing;
+    },
+  },
+  {
     provide: CacheEngine,
-    inject: [BACKEND, CacheWaiters, KeySpace, OPTIONS, Telemetry],
+    inject: [BACKEND, CacheWaiters, KeySpace, OPTIONS, Telemetry, TRACING],
     useFactory: (
       backend: Backend,
       waiters: CacheWaiters,
       keys: KeySpace,
       options: ResolvedModuleOptions,
       telemetry: Telemetry,
+      tracing: Tracing | undefined,
     ) => {
       const { cache: store, recoveryCache: recoveryStore, tier } = backend;
-      const trace = traceOf(options);
+      const trace = traceOf(options, tracing);
       const { cache } = options;
       // In memory mode the tier holds a second copy: leaving it is no loss.
       const onEvict = backend.keyspace === undefined ? () => telemetry.evictions++ : undefined;
@@ -198,6 +216,7 @@ export const providers: Provider[] = [
       PubSub,
       LockService,
       RateLimitService,
+      TRACING,
     ],
     useFactory: (
       options: ResolvedModuleOptions,
@@ -209,10 +228,11 @@ export const providers: Provider[] = [
       pubSub: PubSub,
       locks: LockService,
       limits: RateLimitService,
+      tracing: Tracing | undefined,
     ) => {
       const { cache, keys: names } = options;
       const services = { collections, pubSub, locks, limits };
-      return new CacheService({
+      const parts: CacheParts = {
         ...services,
         engine,
         options: cache,
@@ -225,7 +245,8 @@ export const providers: Provider[] = [
         separator: names.separator,
         stats,
         connection,
-      });
+      };
+      return tracing === undefined ? new CacheService(parts) : new TracedCacheService(parts, tracing);
     },
   },
   {
@@ -308,10 +329,14 @@ function localCollections({ redis, collections, cache }: ResolvedModuleOptions):
 }
 
 /** With `logLevel: 'debug'` every read is logged: its key escaped and cut, never its value. */
-function traceOf({ logLevel }: ResolvedModuleOptions): ReadTrace | undefined {
+function traceOf({ logLevel }: ResolvedModuleOptions, tracing: Tracing | undefined): ReadTrace | undefined {
   const logger = new LeveledLogger('Cache', logLevel);
-  if (!logger.isOn('debug')) return undefined;
-  return (key, outcome) => logger.debug(`${outcome} ${JSON.stringify(key.slice(0, 120))}`);
+  const isLogged = logger.isOn('debug');
+  if (!isLogged && tracing === undefined) return undefined;
+  return (key, outcome, from) => {
+    if (isLogged) logger.debug(`${outcome} ${JSON.stringify(key.slice(0, 120))}`);
+    tracing?.answered(outcome, from);
+  };
 }
 
 function watchOf(

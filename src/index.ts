@@ -38,6 +38,7 @@ export type { AdminAction, AdminAuthorize, AdminOptions, AdminRedact } from './a
 export { CacheHealthIndicator, type CacheHealth } from './health/cache.health.ts';
 export type { HealthOptions, HealthStatus } from './health/health.options.ts';
 export type { MetricsOptions } from './metrics/metrics.options.ts';
+export type { TracingOptions } from './tracing/tracing.options.ts';
 
 export {
   LockService,

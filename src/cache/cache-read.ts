@@ -1,3 +1,4 @@
+import type { AnsweredFrom } from '../common/tracing.ts';
 import type { Factory } from './cache-factory.ts';
 import type { CacheCounts } from './cache-metrics.ts';
 import type { Copy } from './cache-reader.ts';
@@ -19,10 +20,15 @@ export interface ReadOrder<T> {
 
 /** How a read was answered. */
 export type Outcome<T> =
-  | { readonly kind: 'hit'; readonly freshness: 'fresh' | 'stale'; readonly copy: Copy<T> }
+  | {
+      readonly kind: 'hit';
+      readonly freshness: 'fresh' | 'stale';
+      readonly from: AnsweredFrom;
+      readonly copy: Copy<T>;
+    }
   | { readonly kind: 'loaded'; readonly copy: Copy<T> };
 
-export const hit = <T>(copy: Copy<T>): Outcome<T> => ({ kind: 'hit', freshness: 'fresh', copy });
+export const hit = <T>(copy: Copy<T>): Outcome<T> => ({ kind: 'hit', freshness: 'fresh', from: 'store', copy });
 
 /** Whether the caller would rather have a stale value than none. */
 export const acceptsStale = ({ graceMs, revalidateMs }: ResolvedReadOptions): boolean =>

@@ -1,5 +1,6 @@
 import { isStoreFailure, ReentrantLoadError } from '../common/errors.ts';
 import type { Flight } from '../common/flights.ts';
+import type { AnsweredFrom, ReadOutcome } from '../common/tracing.ts';
 import { within } from '../common/within.ts';
 import { produce } from './cache-factory.ts';
 import type { CacheJournal } from './cache-journal.ts';
@@ -25,7 +26,7 @@ export interface CacheStackParts {
   readonly trace: ReadTrace | undefined;
 }
 
-export type ReadTrace = (key: string, outcome: 'hit' | 'stale' | 'miss' | 'failure') => void;
+export type ReadTrace = (key: string, outcome: ReadOutcome, from: AnsweredFrom) => void;
 
 const COUNTER_OF = { hit: 'storeHits', stale: 'stale', miss: 'misses' } as const;
 
@@ -47,8 +48,13 @@ export class CacheStack {
     const value = local.tier.read(name, isFrozen);
     if (value === undefined) return undefined;
     counts.memoryHits++;
-    trace?.(name, 'hit');
+    trace?.(name, 'hit', 'memory');
     return value;
+  }
+
+  /** For who reads with `find`: says how that went. */
+  tell(name: string, outcome: ReadOutcome, from: AnsweredFrom): void {
+    this.parts.trace?.(name, outcome, from);
   }
 
   async getOrSet<T>(order: ReadOrder<T>): Promise<T> {
@@ -113,11 +119,12 @@ export class CacheStack {
       return hit(seen.copy);
     }
     if (seen.kind === 'stale' && acceptsStale(order.options) && this.parts.backoff.isPaused(order.key)) {
-      return { kind: 'hit', freshness: 'stale', copy: seen.copy };
+      return staleOf(order, look, seen.copy);
     }
     const refreshed = this.parts.refresh.start(order, look, flight);
     if (seen.kind === 'missing' || !acceptsStale(order.options)) return refreshed;
-    return this.orStale(refreshed, seen.copy, this.patience(order.options, seen.entry.freshUntilMs));
+    const stale = staleOf(order, look, seen.copy);
+    return this.orStale(refreshed, stale, this.patience(order.options, seen.entry.freshUntilMs));
   }
 
   /** What else a fresh value from the store is good for. */
@@ -163,10 +170,9 @@ export class CacheStack {
   /** The stale value when the refresh fails, or takes longer than the caller wants to wait. */
   private async orStale<T>(
     refreshed: Promise<Outcome<T>>,
-    copy: Copy<T>,
+    stale: Outcome<T>,
     patienceMs: number | undefined,
   ): Promise<Outcome<T>> {
-    const stale: Outcome<T> = { kind: 'hit', freshness: 'stale', copy };
     const orFailed = refreshed.catch(() => stale);
     if (patienceMs === undefined) return orFailed;
     return patienceMs === 0 ? stale : within(orFailed, patienceMs, stale);
@@ -193,17 +199,23 @@ export class CacheStack {
       const outcome = await answer;
       const kind = outcome.kind === 'loaded' ? 'miss' : outcome.freshness === 'fresh' ? 'hit' : 'stale';
       counts[COUNTER_OF[kind]]++;
-      trace?.(name, kind);
+      trace?.(name, kind, outcome.kind === 'hit' ? outcome.from : 'store');
       return outcome;
     } catch (error) {
       counts.failures++;
-      trace?.(name, 'failure');
+      trace?.(name, 'failure', 'store');
       throw error;
     } finally {
       counts.reads.record(performance.now() - startedAt);
     }
   }
 }
+
+/** A stale value lies in memory while the server is away, and where it is kept nowhere else. */
+const staleOf = <T>({ options }: ReadOrder<T>, { isAway }: Look<T>, copy: Copy<T>): Outcome<T> => ({
+  ...{ kind: 'hit', freshness: 'stale', copy },
+  from: isAway === true || options.tier === 'l1' ? 'memory' : 'store',
+});
 
 const anotherOf = <T>(seen: Seen<T>): Seen<T> =>
   seen.kind === 'missing' ? seen : { ...seen, copy: { ...seen.copy, value: seen.copy.again() } };

@@ -39,7 +39,7 @@ export interface CacheParts {
 }
 
 /** Where a service's keys lie: `prefix` goes before each of them, `epochs` are those of all scopes around them. */
-interface Scope {
+export interface Scope {
   /** What its reads are counted under. */
   readonly name: string;
   readonly prefix: string;
@@ -52,7 +52,13 @@ type SetTtl = number | Duration | SetOptions;
 /** What nobody sees: `has` is no read. */
 const UNCOUNTED = new CacheCounts();
 
-const ROOT: Scope = { name: 'default', prefix: '', epochs: [epochStamp('')] };
+export const ROOT: Scope = { name: 'default', prefix: '', epochs: [epochStamp('')] };
+
+/** @throws InvalidKeyError for a name that cannot be part of a key */
+export function scopeWithin({ prefix, epochs }: Scope, name: string, separator: string): Scope {
+  const path = prefix + validKey(name, 'namespace');
+  return { name: path, prefix: path + separator, epochs: [...epochs, epochStamp(path)] };
+}
 
 /**
  * The cache: values by key, on the configured server or in memory, with what teams use beside it (collections,
@@ -103,9 +109,11 @@ export class CacheService {
     counts.reads.record(performance.now() - startedAt);
     if (seen?.kind === 'fresh') {
       counts.storeHits++;
+      this.#stack.tell(key, 'hit', 'store');
       return seen.copy.value;
     }
     counts.misses++;
+    this.#stack.tell(key, 'miss', 'store');
     if (seen?.kind === 'missing' && seen.distrusted === undefined) {
       await this.#unlessAway(this.#assertNoCollection(fullKey));
     }
@@ -268,9 +276,7 @@ export class CacheService {
 
   /** The same cache with its keys under `name`; its `reset()` clears only them. Tags are shared with the whole cache. */
   namespace(name: string): CacheService {
-    const path = this.#scope.prefix + validKey(name, 'namespace');
-    const epochs = [...this.#scope.epochs, epochStamp(path)];
-    return new CacheService(this.#parts, { name: path, prefix: path + this.#parts.separator, epochs });
+    return new CacheService(this.#parts, scopeWithin(this.#scope, name, this.#parts.separator));
   }
 
   sadd(key: string, ...members: CollectionValue[]): Promise<number> {

@@ -708,6 +708,17 @@ describe('changes of state', () => {
     expect(lines).toContain('warn A listener for circuit "payments" failed: Error');
   });
 
+  it('and refusals are told to listeners until they have had enough', async () => {
+    const refused: string[] = [];
+    const stop = service.onRefusal((name) => refused.push(name));
+    await open();
+    expect(refused).toEqual([]);
+    await failTimes(2);
+    stop();
+    await failTimes(2);
+    expect(refused).toEqual(['payments', 'payments']);
+  });
+
   it('cannot forge log lines by their name', async () => {
     const name = 'a\nb\u001b[31m';
     await failTimes(5, name);

@@ -42,6 +42,7 @@ interface Entry {
 export class CircuitBreakerService implements OnApplicationShutdown {
   readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Set<{ readonly listener: (change: CircuitChange) => void }>();
+  readonly #refusalListeners = new Set<{ readonly listener: (name: string) => void }>();
 
   constructor(
     private readonly defaults: ResolvedCircuitBreakerModuleOptions = CIRCUIT_BREAKER_DEFAULTS,
@@ -135,6 +136,13 @@ export class CircuitBreakerService implements OnApplicationShutdown {
     return () => void this.#listeners.delete(entry);
   }
 
+  /** Calls `listener` with the name of the circuit at every call that is refused, before it rejects; the result stops it. */
+  onRefusal(listener: (name: string) => void): () => void {
+    const entry = { listener };
+    this.#refusalListeners.add(entry);
+    return () => void this.#refusalListeners.delete(entry);
+  }
+
   /** Ends every timer. Calls are run without protection from then on. */
   onApplicationShutdown(): void {
     for (const { circuit } of this.#entries.values()) circuit.machine.shutdown();
@@ -154,7 +162,11 @@ export class CircuitBreakerService implements OnApplicationShutdown {
         `name: there are ${MAX_CIRCUITS} circuits already; names must not be made of data`,
       ]);
     }
-    const circuit = new Circuit(withModuleDefaults(given, this.defaults), (change) => this.#tell(circuit, change));
+    const circuit = new Circuit(
+      withModuleDefaults(given, this.defaults),
+      (change) => this.#tell(circuit, change),
+      () => this.#tellAll(this.#refusalListeners, config.name, config.name),
+    );
     const entry: Entry = { circuit, handles: new WeakMap(), first: undefined };
     this.#entries.set(config.name, entry);
     return entry;
@@ -168,11 +180,15 @@ export class CircuitBreakerService implements OnApplicationShutdown {
 
   #tell({ config }: Circuit, change: CircuitChange): void {
     if (!config.isQuiet) write(this.logger, change);
-    for (const { listener } of [...this.#listeners]) {
+    this.#tellAll(this.#listeners, change.name, change);
+  }
+
+  #tellAll<E>(listeners: ReadonlySet<{ readonly listener: (event: E) => void }>, name: string, event: E): void {
+    for (const { listener } of [...listeners]) {
       try {
-        listener(change);
+        listener(event);
       } catch (error) {
-        this.logger.warn(`A listener for circuit ${quoted(change.name)} failed: ${errorKind(error)}`);
+        this.logger.warn(`A listener for circuit ${quoted(name)} failed: ${errorKind(error)}`);
       }
     }
   }

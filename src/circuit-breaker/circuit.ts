@@ -42,6 +42,7 @@ export class Circuit {
   constructor(
     readonly config: ResolvedCircuitConfig,
     onChange: (change: CircuitChange) => void,
+    private readonly onRefusal: () => void = () => undefined,
   ) {
     this.machine = new CircuitMachine(config, onChange);
   }
@@ -118,6 +119,7 @@ export class Circuit {
   #refuse(event: 'reject' | 'semaphoreLocked', error: Error): Error {
     this.#counts.rejects += 1;
     this.machine.events.emit(event, error);
+    this.onRefusal();
     return error;
   }
 

@@ -12,7 +12,7 @@ export class ByName<C> {
   readonly #counters = new Map<string, C>();
 
   constructor(
-    private readonly make: () => C,
+    private readonly make: (name: string) => C,
     private readonly maxNames = MAX_NAMES,
   ) {}
 
@@ -22,7 +22,7 @@ export class ByName<C> {
     const known = this.#counters.get(shown);
     if (known !== undefined) return known;
     if (this.#counters.size >= this.maxNames && shown !== OTHER) return this.of(OTHER);
-    const made = this.make();
+    const made = this.make(shown);
     this.#counters.set(shown, made);
     return made;
   }

@@ -43,6 +43,8 @@ export class Telemetry {
   /** Trips to the store, by operation. */
   readonly operations = new ByName(() => new OperationCounts());
   readonly locks = new ByName(() => new LockCounts());
+  /** Told what came of asking for a lock, where somebody traces. */
+  onLock: ((outcome: keyof LockCounts, name: string | undefined) => void) | undefined;
   readonly lockWaits = new Histogram();
   readonly lockHolds = new Histogram(HOLD_BOUNDS_MS);
   /** Locks that this process holds now. */

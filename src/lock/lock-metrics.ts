@@ -19,6 +19,7 @@ export class LockCounter {
   /** @param name what `@WithLock` calls it; undefined for what no decorator has declared */
   count(outcome: keyof LockCounts, name: string | undefined): void {
     this.telemetry.locks.of(name)[outcome] += 1;
+    this.telemetry.onLock?.(outcome, name);
   }
 
   /** Somebody got an answer, after so long. */
