@@ -8,6 +8,7 @@ const SERVER = 'cluster 127.0.0.1:6379';
 /** What is known of one shard; undefined before its first word. */
 interface Known {
   state: AvailabilityState | undefined;
+  reason: string;
   readonly slots: SlotRange[];
 }
 
@@ -25,9 +26,11 @@ const logger = {
 };
 
 /** A shard that is what is known of it at each moment. */
-const shardOf = (each: Known, index: number): RedisShard => {
+const shardOf = (each: Known): RedisShard => {
   const availability = {
-    reason: `reason ${index + 1}`,
+    get reason() {
+      return each.reason;
+    },
     get isKnown() {
       return each.state !== undefined;
     },
@@ -70,7 +73,7 @@ beforeEach(() => {
     [5_461, 10_922],
     [10_923, 16_383],
   ];
-  known = ranges.map((range) => ({ state: undefined, slots: [range] }));
+  known = ranges.map((range, index) => ({ state: undefined, reason: `reason ${index + 1}`, slots: [range] }));
   shards = shardsOf();
   cluster = new ClusterAvailability({ server: SERVER, logger, shards: () => shards, isConnected: () => isConnected });
   cluster.onChange((change) => told.push(change));
@@ -168,6 +171,17 @@ describe('an outage of one shard', () => {
     expect(wordsOf(lines)).toEqual(['degraded', 'degraded']);
     expect(lines[1]).toContain('degraded since 1970-01-01T00:00:00.000Z');
     expect(lines[1]).toContain('2 of 3 shards away: keys in slots 0–5460, 10923–16383 are');
+    expect(told).toHaveLength(1);
+  });
+
+  it('is not told again because it has another reason by now', () => {
+    become('degraded');
+    pass(1_000);
+    known[0]!.reason = 'ECONNREFUSED';
+    cluster.update();
+    pass(1_000);
+    expect(cluster.reason).toContain('ECONNREFUSED');
+    expect(lines).toHaveLength(1);
     expect(told).toHaveLength(1);
   });
 

@@ -27,6 +27,7 @@ export interface ClusterAvailabilityParts {
 /** Several shards are often lost in the same instant: that is told in one line. */
 const WRITE_AFTER_MS = 50;
 const SHOWN_RANGES = 4;
+const EVERYTHING = 'everything';
 const PARTLY = 'is used for all other keys; locks and collections of those refuse unless configured otherwise';
 
 /**
@@ -38,6 +39,8 @@ export class ClusterAvailability implements Whole {
   #since = Date.now();
   #reason = 'not connected yet';
   #lostAt: number | undefined;
+  /** What is away, as it was told in the last line. */
+  #concerned = '';
   #unwritten: NodeJS.Timeout | undefined;
   #isClosed = false;
   readonly #listeners: AvailabilityListeners;
@@ -81,7 +84,7 @@ export class ClusterAvailability implements Whole {
     // Without a connection to anybody `lost` has told why.
     if (!this.parts.isConnected() || all.length === 0) return;
     const away = all.filter(({ availability }) => availability.isKnown && availability.state === 'degraded');
-    if (away.length > 0) this.#enter('degraded', this.#describe(away));
+    if (away.length > 0) this.#enterDegraded(away);
     else if (all.every(({ availability }) => availability.state === 'healthy')) this.#succeed();
     else if (this.#state !== undefined) this.#enter('recovering', 'it answers for all slots');
   }
@@ -91,22 +94,22 @@ export class ClusterAvailability implements Whole {
     clearTimeout(this.#unwritten);
   }
 
-  #describe(away: readonly RedisShard[]): string {
+  #enterDegraded(away: readonly RedisShard[]): void {
     const shards = this.parts.shards();
-    const { all } = shards;
-    const [first] = away;
-    const reason = first?.availability.reason ?? '';
-    if (away.length === all.length) return reason;
+    const reason = away[0]?.availability.reason ?? '';
+    const isPartly = away.length < shards.all.length;
     const slots = describeSlots(away.flatMap((shard) => shards.slotsOf(shard)));
-    const keys = `keys in slots ${slots} are answered from memory`;
-    return `${away.length} of ${all.length} shards away: ${keys}; ${reason}`;
+    const concerned = `${away.length} of ${shards.all.length} shards away: keys in slots ${slots}`;
+    if (isPartly) this.#enter('degraded', `${concerned} are answered from memory; ${reason}`, concerned);
+    else this.#enter('degraded', reason);
   }
 
   #succeed(): void {
     this.#enter('healthy', this.#lostAt === undefined ? 'connected' : `after ${Date.now() - this.#lostAt} ms`);
   }
 
-  #enter(to: AvailabilityState, reason: string): void {
+  /** @param concerned what is away: everything, unless told otherwise */
+  #enter(to: AvailabilityState, reason: string, concerned = EVERYTHING): void {
     if (this.#isClosed || (to === this.#state && (to !== 'degraded' || reason === this.#reason))) return;
     const [from, isFirstWord, isNew] = [this.state, this.#state === undefined, to !== this.#state];
     if (isNew) this.#writeNow();
@@ -116,8 +119,10 @@ export class ClusterAvailability implements Whole {
     if (isNew) this.#since = now;
     if (to === 'healthy') this.#lostAt = undefined;
     else if (to === 'degraded') this.#lostAt ??= now;
-    if (to === 'degraded') this.#writeLater();
-    else if (!isFirstWord || to === 'healthy') this.#write({ to, reason, since: now });
+    if (to === 'degraded') {
+      if (isNew || concerned !== this.#concerned) this.#writeLater();
+      this.#concerned = concerned;
+    } else if (!isFirstWord || to === 'healthy') this.#write({ to, reason, since: now });
     if (from !== to) this.#listeners.tell({ from, to, reason, since: now });
   }
 

@@ -66,7 +66,7 @@ export class RedisConnection implements RedisDoor {
     this.#shared.traits.takesSeveralKeys = !isCluster(this.#client);
     this.#alarm = new CredentialAlarm(server, logger);
     this.#eviction = new EvictionWarning(server, logger);
-    this.#client.on('error', this.#onError);
+    this.#client.on('error', this.#onError).on('node error', this.#onNodeError);
     this.#shards = shardsOf(
       this.#client,
       (seat) => this.#createShard(seat),
@@ -216,7 +216,7 @@ export class RedisConnection implements RedisDoor {
     this.#client.off('ready', this.#onReady).off('close', this.#onClose);
     const clients = [...this.#subscribers, ...(this.#isOwned ? [this.#client] : [])];
     await Promise.all(clients.map((client) => closeClient(client, this.#options.commandTimeoutMs)));
-    this.#client.off('error', this.#onError);
+    this.#client.off('error', this.#onError).off('node error', this.#onNodeError);
   }
 
   [inspect.custom](): string {
@@ -273,6 +273,11 @@ export class RedisConnection implements RedisDoor {
 
   readonly #onError = (error: unknown): void => {
     this.#lastReason = reasonOf(error);
+    this.#onNodeError(error);
+  };
+
+  /** Of a cluster only. */
+  readonly #onNodeError = (error: unknown): void => {
     const refused = credentialsRefused(error);
     if (refused !== undefined) this.#alarm.sound(refused);
   };

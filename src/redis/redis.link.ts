@@ -2,6 +2,7 @@ import type { Circuit } from '../circuit-breaker/circuit.ts';
 import { OutcomeUnknownError, StoreUnavailableError } from '../common/errors.ts';
 import { within } from '../common/within.ts';
 import type { EvictionWarning } from './eviction-warning.ts';
+import type { Shard } from './availability.types.ts';
 import { probeTraits, type ServerTraits } from './redis.batcher.ts';
 import { isCluster, type RedisClient } from './redis.client.ts';
 import type { ResolvedRedisOptions } from './redis.options.ts';
@@ -14,6 +15,8 @@ export interface LinkParts {
   readonly client: RedisClient;
   /** The connection to its primary, where there is one. */
   readonly node: () => RedisClient | undefined;
+  /** The keys it answers for. */
+  readonly keys: Shard;
   readonly clock: ServerClock;
   readonly traits: ServerTraits;
   readonly circuit: Circuit;
@@ -55,10 +58,10 @@ export class RedisLink {
    * @throws StoreUnavailableError, OutcomeUnknownError
    */
   async probe(): Promise<readonly string[]> {
-    const { policy } = this.#parts;
+    const { policy, keys } = this.#parts;
     const node = this.#parts.node();
     if (node?.status !== 'ready') throw new StoreUnavailableError('probe', 'the server is not connected');
-    const { isReplica, runIds } = await this.sendTo(node, 'probe', () => askIdentity(node));
+    const { isReplica, runIds } = await this.sendTo(node, 'probe', () => askIdentity(node, keys.place));
     if (isReplica) {
       // The address may lead to the primary by now.
       if (policy.mayReconnect()) this.#reconnect();

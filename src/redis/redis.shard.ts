@@ -14,8 +14,6 @@ export interface ShardParts extends LinkParts {
   /** Names it in log lines. */
   readonly server: string;
   readonly logger: ConnectionLogger;
-  /** The keys it answers for, see `Shard`. */
-  readonly keys: Shard;
 }
 
 /** One primary, with a breaker and a state of its own: what happens to it is no concern of the others. */

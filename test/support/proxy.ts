@@ -39,6 +39,8 @@ export class FaultProxy {
   onlySubscribers = false;
   /** Delay of every chunk, each way. */
   latencyMs = 0;
+  /** Answers every command with this error instead of passing it on: `READONLY …`. */
+  refusal: string | undefined;
   /** Connections accepted so far, rejected ones included. */
   accepted = 0;
   private readonly links = new Set<Link>();
@@ -126,6 +128,10 @@ class Link {
     let delivered = Promise.resolve();
     from.on('data', (chunk: Buffer) => {
       if (direction === 'request' && /subscribe/i.test(chunk.toString('latin1'))) this.isSubscriber = true;
+      if (direction === 'request' && this.proxy.refusal !== undefined) {
+        send(from, Buffer.from(`-${this.proxy.refusal}\r\n`.repeat(commandsIn(chunk))));
+        return;
+      }
       const isCut = this.mode === 'cut-after-request' && direction === 'request';
       if (SWALLOWED[this.mode].includes(direction)) this.silent.add(direction);
       if (this.silent.has(direction)) return;
@@ -136,6 +142,9 @@ class Link {
     });
   }
 }
+
+/** How many commands begin in it, as far as no argument looks like one. */
+const commandsIn = (chunk: Buffer): number => chunk.toString('latin1').match(/^\*\d+\r$/gm)?.length ?? 0;
 
 function send(to: Socket, chunk: Buffer): void {
   if (to.writable) to.write(chunk);
