@@ -18,6 +18,9 @@ import type { KeySpace } from './common/keys.ts';
 import { LeveledLogger } from './common/leveled-logger.ts';
 import { MemoryKeyspace } from './common/memory-keyspace.ts';
 import type { Telemetry } from './common/telemetry.ts';
+import type { IdempotencyStore } from './idempotency/idempotency-store.interface.ts';
+import { MemoryIdempotencyStore } from './idempotency/memory-idempotency.store.ts';
+import { RedisIdempotencyStore } from './idempotency/redis-idempotency.store.ts';
 import type { LockStore } from './lock/lock-store.interface.ts';
 import { MemoryLockStore } from './lock/memory-lock.store.ts';
 import { RedisLockStore } from './lock/redis-lock.store.ts';
@@ -44,6 +47,7 @@ export interface Backend {
   /** The same through the door for recovery; undefined in memory mode. */
   readonly recoveryLocks: LockStore | undefined;
   readonly limits: RateLimitStore | SharedLimits;
+  readonly idempotency: IdempotencyStore;
   readonly bus: MessageBus;
   /** Looks at what is stored, for operators. */
   readonly inspector: CacheInspector;
@@ -94,6 +98,7 @@ function openMemory({ options, waiters, telemetry }: BackendOptions): Backend {
   );
   const bus = new MemoryMessageBus();
   keyspace.startSweeping();
+  const idempotency = new MemoryIdempotencyStore().startSweeping();
   return {
     cache: new MeasuredCacheStore(new MemoryCacheStore(keyspace, systemClock, (key) => waiters.wake(key)), telemetry),
     recoveryCache: undefined,
@@ -102,12 +107,14 @@ function openMemory({ options, waiters, telemetry }: BackendOptions): Backend {
     locks: new MemoryLockStore(),
     recoveryLocks: undefined,
     limits: new MemoryRateLimitStore(),
+    idempotency,
     bus,
     inspector: new MemoryCacheInspector(keyspace, systemClock),
     keyspace,
     connection: undefined,
     async close() {
       keyspace.stopSweeping();
+      idempotency.stopSweeping();
       await bus.close();
     },
   };
@@ -127,6 +134,7 @@ async function openServer(redis: ResolvedRedisOptions, parts: BackendOptions): P
     locks: new RedisLockStore(connection, bus, channels.handOff),
     recoveryLocks: new RedisLockStore(connection.duringRecovery, bus, channels.handOff),
     limits: await sharedLimits(parts, connection, bus),
+    idempotency: new RedisIdempotencyStore(connection),
     bus,
     inspector: new RedisCacheInspector(connection),
     keyspace: undefined,

@@ -9,6 +9,7 @@ import { ADMIN_CONTROLLERS } from './cache.tokens.ts';
 import { keepProblems } from './common/problem-reply.ts';
 import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { hideSecrets } from './common/secrets.ts';
+import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.ts';
 import { placeFirst, ResponseCacheInterceptor, yieldToCache } from './http-cache/response-cache.interceptor.ts';
 
 /** Whoever injects the options, or logs the container, sees neither the URL nor a password. */
@@ -37,6 +38,7 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
   constructor(
     private readonly retryAfter: RetryAfterInterceptor,
     private readonly responseCache: ResponseCacheInterceptor,
+    private readonly idempotency: IdempotencyInterceptor,
     private readonly application: ApplicationConfig,
     private readonly host: HttpAdapterHost,
     @Inject(ADMIN_CONTROLLERS) private readonly admin: AdminControllers,
@@ -60,8 +62,8 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
     placeFirst(this.responseCache, this.application);
     keepProblems(this.host.httpAdapter);
     yieldToCache(this.host.httpAdapter);
-    // In front of it: what a client is told about a refusal is no part of what is cached.
-    this.application.getGlobalInterceptors().unshift(this.retryAfter);
+    // In front of it: a retry changes nothing, and what a client is told about a refusal is no part of any answer.
+    this.application.getGlobalInterceptors().unshift(this.retryAfter, this.idempotency);
   }
 }
 

@@ -30,6 +30,9 @@ import { ServiceExplorer } from './common/service.explorer.ts';
 import { Telemetry } from './common/telemetry.ts';
 import type { Tracing } from './common/tracing.ts';
 import { CacheHealthIndicator } from './health/cache.health.ts';
+import { IdempotencyExplorer } from './idempotency/idempotency.explorer.ts';
+import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.ts';
+import { IdempotencyService } from './idempotency/idempotency.service.ts';
 import { LockKeeper } from './lock/lock-keeper.ts';
 import { LockExplorer } from './lock/lock.explorer.ts';
 import { ResponseCacheExplorer } from './http-cache/response-cache.explorer.ts';
@@ -57,6 +60,7 @@ export const exported = [
   LockService,
   RateLimitService,
   CircuitBreakerService,
+  IdempotencyService,
   CacheHealthIndicator,
 ];
 
@@ -145,9 +149,14 @@ export const providers: Provider[] = [
   },
   {
     provide: CacheLifecycle,
-    inject: [BACKEND, CacheEngine, CacheSync, LockKeeper],
-    useFactory: (backend: Backend, engine: CacheEngine, sync: CacheSync, locks: LockKeeper) =>
-      new CacheLifecycle(backend, engine, sync, locks),
+    inject: [BACKEND, CacheEngine, CacheSync, LockKeeper, IdempotencyService],
+    useFactory: (
+      backend: Backend,
+      engine: CacheEngine,
+      sync: CacheSync,
+      locks: LockKeeper,
+      idempotency: IdempotencyService,
+    ) => new CacheLifecycle(backend, engine, sync, [locks, idempotency]),
   },
   {
     provide: KeyService,
@@ -319,6 +328,23 @@ export const providers: Provider[] = [
     },
   },
   ResponseCacheExplorer,
+  {
+    provide: IdempotencyService,
+    inject: [BACKEND, KeySpace, OPTIONS, Telemetry],
+    useFactory: (
+      { idempotency: store }: Backend,
+      keys: KeySpace,
+      { logLevel }: ResolvedModuleOptions,
+      telemetry: Telemetry,
+    ) => new IdempotencyService({ store, keys, telemetry, logger: new LeveledLogger('Idempotency', logLevel) }),
+  },
+  {
+    provide: IdempotencyInterceptor,
+    inject: [IdempotencyService, OPTIONS],
+    useFactory: (service: IdempotencyService, { http }: ResolvedModuleOptions) =>
+      new IdempotencyInterceptor(service, http),
+  },
+  IdempotencyExplorer,
 ];
 
 /** During an outage with `onOutage: 'local'`: bounded like the memory tier, empty at first. */

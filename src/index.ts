@@ -68,6 +68,21 @@ export {
   LockUnavailableError,
 } from './lock/lock.errors.ts';
 
+export { Idempotent } from './idempotency/idempotent.decorator.ts';
+export type { IdempotentOptions } from './idempotency/idempotent.options.ts';
+export {
+  IdempotencyAnswerLostError,
+  IdempotencyConflictError,
+  IdempotencyMismatchError,
+  IdempotencyRequestError,
+  IdempotencyUnavailableError,
+  isIdempotencyAnswerLostError,
+  isIdempotencyConflictError,
+  isIdempotencyMismatchError,
+  isIdempotencyRequestError,
+  isIdempotencyUnavailableError,
+} from './idempotency/idempotency.errors.ts';
+
 export { RateLimitService } from './rate-limit/rate-limit.service.ts';
 export type { RateLimitDecision } from './rate-limit/rate-limit.decision.ts';
 export type { RateLimitMetrics } from './rate-limit/rate-limit.metrics.ts';

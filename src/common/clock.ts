@@ -6,6 +6,9 @@ export interface Clock {
 
 export const systemClock: Clock = { now: () => Date.now() };
 
+/** Does not jump when the machine's time is set: a lease must not end here while its holder still counts on it. */
+export const steadyClock: Clock = { now: () => performance.timeOrigin + performance.now() };
+
 /**
  * The time as it was when this turn of the event loop first asked: one look at the clock serves every read of the turn.
  * It lags by no more than the turn lasts.

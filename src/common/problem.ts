@@ -7,7 +7,16 @@ export const PROBLEM_JSON = 'application/problem+json; charset=utf-8';
 const TYPES = 'https://www.npmjs.com/package/nestjs-keep#';
 
 /** Our own types of problems; others are registered by IANA. */
-export type ProblemType = 'lock-conflict' | 'lock-unavailable';
+export type ProblemType =
+  | 'lock-conflict'
+  | 'lock-unavailable'
+  | 'idempotency-key-missing'
+  | 'idempotency-key-malformed'
+  | 'idempotency-body'
+  | 'idempotency-conflict'
+  | 'idempotency-mismatch'
+  | 'idempotency-answer-lost'
+  | 'idempotency-unavailable';
 
 export interface Problem {
   readonly type: ProblemType;

@@ -20,13 +20,13 @@ export interface HttpRequest extends RequestData {
 interface HttpResponse {
   readonly statusCode: number;
   readonly getHeader: (name: string) => number | string | readonly string[] | undefined;
+  readonly header: (name: string, value: string | readonly string[]) => unknown;
 }
 
 /** What only Fastify has. */
 interface FastifyReply extends HttpResponse {
   readonly raw: ServerResponse;
   readonly code: (status: number) => unknown;
-  readonly header: (name: string, value: string | readonly string[]) => unknown;
   readonly removeHeader: (name: string) => unknown;
   readonly getHeaders: () => Record<string, number | string | readonly string[] | undefined>;
   readonly send: (body?: Buffer) => unknown;

@@ -1,6 +1,7 @@
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { headerOf, type HttpHeaders, listMembers } from './http-headers.ts';
+import { weakened } from './validators.ts';
 
 type Decoder = (body: Buffer, options: { readonly maxOutputLength: number }) => Promise<Buffer>;
 
@@ -11,8 +12,11 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map([
   ['br', promisify(brotliDecompress)],
 ]);
 
-/** Whether a coding stands between these bytes and the representation. */
-export const isEncoded = (headers: HttpHeaders): boolean => codingsOf(headers).length > 0;
+/** Headers that are as true of the body without its codings: a strong ETag was about the coded bytes. */
+export function identityHeaders(headers: HttpHeaders): HttpHeaders {
+  const etag = headerOf(headers, 'etag');
+  return etag === undefined || codingsOf(headers).length === 0 ? headers : { ...headers, etag: weakened(etag) };
+}
 
 /** The body without its codings, or undefined when one is unknown, the bytes are not in it, or they are too many. */
 export async function identityOf(body: Buffer, headers: HttpHeaders, maxBytes: number): Promise<Buffer | undefined> {

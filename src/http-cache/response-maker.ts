@@ -9,7 +9,7 @@ import type { Exchange } from './exchange.ts';
 import { declaredAge, lifetimeOf } from './freshness.ts';
 import { headerOf, type HttpHeaders, listMembers } from './http-headers.ts';
 import type { ResolvedHttpOptions } from './http.options.ts';
-import { identityOf, isEncoded } from './identity.ts';
+import { identityHeaders, identityOf } from './identity.ts';
 import type { Place } from './response-place.ts';
 import type { RecordedResponse, ResponseHead } from './response-recorder.ts';
 import type { Rendered } from './response-store.ts';
@@ -17,7 +17,7 @@ import type { RoutePolicy } from './route-policy.ts';
 import { bodyFault, headFault } from './storable.ts';
 import { asRecord, type StoredHeader, storedHeaders } from './stored-headers.ts';
 import { packed, type ResponseDraft } from './stored-response.ts';
-import { etagOf, weakened } from './validators.ts';
+import { etagOf } from './validators.ts';
 import { variantOf, varyNamesOf } from './vary.ts';
 
 /** What a response is made for. */
@@ -108,7 +108,7 @@ export class ResponseMaker {
 
   /** The response as it is kept: identity bytes, and headers that agree with them. */
   private responseOf({ status, headers }: RecordedResponse, body: Buffer, making: Making): RouteResponse {
-    const own = isEncoded(headers) ? withWeakEtag(headers) : headers;
+    const own = identityHeaders(headers);
     const kept = { ...own, ...asRecord(this.additions({ headers: own, body }, making)) };
     const { value } = making.exchange;
     return { status, headers: Object.fromEntries(storedHeaders(kept, this.dropped)), body, value };
@@ -170,11 +170,6 @@ function etagHeader(headers: HttpHeaders, body: Buffer): StoredHeader[] {
   const [, length] = AUTOMATIC_ETAG.exec(own ?? '') ?? [];
   const isAutomatic = length !== undefined && Number.parseInt(length, 16) === body.length;
   return own === undefined || isAutomatic ? [['etag', etagOf(body)]] : [];
-}
-
-function withWeakEtag(headers: HttpHeaders): HttpHeaders {
-  const etag = headerOf(headers, 'etag');
-  return etag === undefined ? headers : { ...headers, etag: weakened(etag) };
 }
 
 /** Tags that only the response tells; the others are known before the handler runs. */

@@ -34,6 +34,8 @@ export interface RecordedResponse {
 export interface RecorderOptions {
   readonly maxBytes: number;
   readonly onHead: (head: ResponseHead) => HeadVerdict;
+  /** Has to be through, well or badly, before the client gets the last bytes. */
+  readonly beforeEnd?: (recorded: RecordedResponse) => Promise<unknown>;
 }
 
 /** How long a handler may still answer a client that is gone, before its response counts as aborted. */
@@ -54,6 +56,8 @@ export class ResponseRecorder {
   private message: string | undefined;
   private isHeadWritten = false;
   private isReplaced = false;
+  private isEnding = false;
+  private running: Promise<unknown> = Promise.resolve();
   private orphaned: NodeJS.Timeout | undefined;
 
   constructor(
@@ -68,6 +72,11 @@ export class ResponseRecorder {
       };
     });
     this.wrap();
+  }
+
+  /** A handler that has outlived its client may answer as long as it runs, and `ORPHANED_MS` more. */
+  accompany(running: Promise<unknown>): void {
+    this.running = running.catch(() => undefined);
   }
 
   private wrap(): void {
@@ -93,7 +102,7 @@ export class ResponseRecorder {
       const { chunk, callback } = readArguments(args);
       passHead(chunk ?? Buffer.alloc(0));
       this.body.add(chunk);
-      if (!this.isReplaced) original.end(...args);
+      if (!this.isReplaced) this.passEnd(() => original.end(...args));
       else if (callback !== undefined) process.nextTick(callback);
       this.finish(true);
       return raw;
@@ -134,10 +143,28 @@ export class ResponseRecorder {
     writeHead(raw.statusCode, ...(this.message === undefined ? [] : [this.message]));
   }
 
+  private passEnd(end: () => unknown): void {
+    const { raw } = this;
+    const { beforeEnd } = this.options;
+    if (beforeEnd === undefined) {
+      end();
+      return;
+    }
+    if (this.isEnding) return;
+    this.isEnding = true;
+    // What comes now comes too late: nobody is to begin another response.
+    Object.defineProperty(raw, 'headersSent', { configurable: true, get: () => true });
+    const passed = (): void => {
+      Reflect.deleteProperty(raw, 'headersSent');
+      end();
+    };
+    void beforeEnd(this.recorded(true)).then(passed, passed);
+  }
+
   /** The client is gone, or was answered. A handler that has not begun to answer goes on: its response counts. */
   private closed(): void {
     if (this.head !== undefined && !this.isReplaced) this.finish(false);
-    else this.orphaned = setTimeout(() => this.finish(false), ORPHANED_MS).unref();
+    else void this.running.then(() => (this.orphaned = setTimeout(() => this.finish(false), ORPHANED_MS).unref()));
   }
 
   private recorded(isWhole: boolean): RecordedResponse {

@@ -1,4 +1,4 @@
-import type { Clock } from '../common/clock.ts';
+import { type Clock, steadyClock } from '../common/clock.ts';
 import { StoreUnavailableError } from '../common/errors.ts';
 import { globMatcher } from '../common/glob.ts';
 import { LockRecord, type RecordHost } from './lock-record.ts';
@@ -17,9 +17,6 @@ import type {
 const MAX_KEYS = 100_000;
 /** Below this many records it is not worth looking for ended ones. */
 const SMALLEST_SWEEP = 1_000;
-
-/** Does not jump when the machine's time is set: a lease must not end here while its holder still counts on it. */
-const steadyClock: Clock = { now: () => performance.timeOrigin + performance.now() };
 
 /** Leases of this process only, for memory mode and for outages. */
 export class MemoryLockStore implements LockStore {

@@ -1,0 +1,110 @@
+import type { Awaitable, Claim, IdempotencyStore } from './idempotency-store.interface.ts';
+
+export interface IdempotentRunSetup {
+  /** Where it was claimed. */
+  readonly store: IdempotencyStore;
+  readonly name: string;
+  readonly claim: Claim;
+  /** Called once, when nothing is left to do. */
+  readonly onEnd: (end: RunEnd) => void;
+}
+
+/**
+ * - `kept`: a retry gets the answer
+ * - `released`: a retry runs
+ * - `lost`: the lease had ended, and somebody else has run or runs
+ * - `unknown`: the server could not be told; the lease ends by itself
+ */
+export type RunEnd = 'kept' | 'released' | 'lost' | 'unknown';
+
+/** Parts of the lease after which it is renewed, and after which a renewal without an answer is repeated. */
+const RENEWAL_PART = 1 / 3;
+const RETRY_PART = 1 / 9;
+/** How often, and for how long, a server that is away is tried with the answer of what has run. */
+const KEEP_EVERY_MS = 1_000;
+const KEEP_FOR_MS = 600_000;
+
+/** One run of a handler, from its claim to its answer; it renews its lease in between. */
+export class IdempotentRun {
+  /** Resolves when nothing is left to do. */
+  readonly ended: Promise<void>;
+  #resolveEnded!: () => void;
+  /** One at a time: for the renewal, or for telling the server once more. */
+  #timer: NodeJS.Timeout | undefined;
+  #isEnding = false;
+  #isOver = false;
+
+  constructor(private readonly setup: IdempotentRunSetup) {
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+    this.#renewAfter(RENEWAL_PART);
+  }
+
+  /**
+   * Ends the run with its answer: when this resolves, a retry gets it. A server that is away is told later, behind the
+   * caller's back. Never rejects.
+   */
+  async keep(answer: Buffer, ttlMs: number): Promise<void> {
+    this.#stopRenewing();
+    await this.#keep(answer, ttlMs, performance.now() + KEEP_FOR_MS);
+  }
+
+  /** Ends the run without an answer: a retry runs. Never rejects. */
+  async release(): Promise<void> {
+    this.#stopRenewing();
+    const { store, name, claim } = this.setup;
+    const wasOurs = await attempt(() => store.release(name, claim.token));
+    this.#end(wasOurs === undefined ? 'unknown' : wasOurs ? 'released' : 'lost');
+  }
+
+  /** The process ends: the lease ends by itself. */
+  abandon(): void {
+    this.#stopRenewing();
+    this.#end('unknown');
+  }
+
+  async #keep(answer: Buffer, ttlMs: number, giveUpAt: number): Promise<void> {
+    const { store, name, claim } = this.setup;
+    const isKept = await attempt(() => store.complete(name, claim, answer, ttlMs));
+    if (isKept !== undefined) this.#end(isKept ? 'kept' : 'lost');
+    else if (performance.now() >= giveUpAt) this.#end('unknown');
+    else if (!this.#isOver) this.#after(KEEP_EVERY_MS, () => this.#keep(answer, ttlMs, giveUpAt));
+  }
+
+  /** @param part of the lease, until the next renewal */
+  #renewAfter(part: number): void {
+    this.#after(this.setup.claim.leaseMs * part, () => this.#renew());
+  }
+
+  async #renew(): Promise<void> {
+    const { store, name, claim } = this.setup;
+    const isOurs = await attempt(() => store.renew(name, claim));
+    if (this.#isEnding || isOurs === false) return;
+    this.#renewAfter(isOurs === undefined ? RETRY_PART : RENEWAL_PART);
+  }
+
+  #stopRenewing(): void {
+    this.#isEnding = true;
+    clearTimeout(this.#timer);
+  }
+
+  #after(ms: number, act: () => Promise<void>): void {
+    this.#timer = setTimeout(() => void act(), ms).unref();
+  }
+
+  #end(end: RunEnd): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.setup.onEnd(end);
+    this.#resolveEnded();
+  }
+}
+
+/** Undefined when the store could not tell. */
+async function attempt(act: () => Awaitable<boolean>): Promise<boolean | undefined> {
+  try {
+    return await act();
+  } catch {
+    return undefined;
+  }
+}
