@@ -6,13 +6,19 @@ export interface Sample {
   readonly error?: unknown;
 }
 
+/** No call is expected to take longer. */
+const CALL_MS = 1_000;
+/** Being late by less is nothing. */
+const STALL_MS = 10;
+
 /** Calls at a steady rate, whether or not the earlier ones have ended: 100 per second. */
 export class Load {
   readonly samples: Sample[] = [];
-  /** By how much this machine was late at worst: no bound on a call can be tighter than that. */
+  /** How long this machine stood still at worst, within the time of one call: no bound can be tighter than that. */
   lagMs = 0;
   private readonly timer: NodeJS.Timeout;
   private readonly pending = new Set<Promise<void>>();
+  private stalls: { readonly at: number; readonly ms: number }[] = [];
 
   constructor(
     private readonly call: () => Promise<unknown>,
@@ -20,8 +26,9 @@ export class Load {
   ) {
     let dueAt = performance.now() + everyMs;
     this.timer = setInterval(() => {
-      this.lagMs = Math.max(this.lagMs, performance.now() - dueAt);
-      dueAt = performance.now() + this.everyMs;
+      const now = performance.now();
+      this.note(now, now - dueAt);
+      dueAt = now + this.everyMs;
       this.begin();
     }, everyMs);
   }
@@ -39,6 +46,14 @@ export class Load {
   async stop(): Promise<void> {
     clearInterval(this.timer);
     await Promise.all(this.pending);
+  }
+
+  /** A call may be hit by several of them. */
+  private note(at: number, ms: number): void {
+    this.stalls = this.stalls.filter((stall) => at - stall.at < CALL_MS);
+    if (ms >= STALL_MS) this.stalls.push({ at, ms });
+    const sum = this.stalls.reduce((total, stall) => total + stall.ms, 0);
+    this.lagMs = Math.max(this.lagMs, ms, sum);
   }
 
   private begin(): void {
