@@ -1,81 +1,137 @@
 /**
  * The algorithms of `SlidingWindow`, `FixedWindow`, `Gcra` and `Penalty`, on the server's clock.
  *
- * A key holds doubles: a head (`1000 × algorithm + length of the penalty`), the count, the penalty.
+ * A key holds a hash. As a rule its one field is named by the number of the bucket (sliding) or window (fixed) that was
+ * spent in last, and holds all units that count: most calls do no more than to raise it. Beside it stands, for sliding,
+ * `o`: the units of the twelve buckets before that one, the latest first. What has a penalty, and gcra, is in a field `s`
+ * instead, as doubles: a head (`1000 × algorithm + length of the penalty`), the count, the penalty.
  * - sliding: index of the newest bucket, units of all, units of the newest; then index and units of the others, newest
- *   first. As long as the bucket is the same, only the first three change: that is the path of most calls.
- * - fixed: index of the window, units. gcra: when the bucket is full again (µs).
+ *   first. fixed: index of the window, units. gcra: when the bucket is full again (µs).
  * - penalty: blocked until (µs), for how long (µs), how many times in a row, then when it was violated (µs), oldest first
- * Text that is anything else counts as nothing spent.
+ * A key that holds anything else counts as nothing spent.
  *
- * KEYS: one per quota of each request, in order. ARGV: how many charges there are; the length of each charge and the
- * charge as `rate-limit.script-charge.ts` lists it; then the number of its charge for each request. Replies per quota: units used, ms until all are back, ms
+ * KEYS: one per quota of each request, in order. ARGV: for each group of requests that are alike how many there are, and
+ * their charge as `rate-limit.script-charge.ts` lists it.
+ *
+ * Replies per group: for each quota ms until all units are back, then a figure per key. That is what is used now, and
+ * nothing else is to be said; or `-n`: the n-th record behind all groups has the units used, ms until all are back, ms
  * until the request would be admitted, and 1 if the subject is blocked or 2 if it is from this request on.
  */
 export const RATE_LIMIT = `
-local SLIDING, FIXED, GCRA = 1, 2, 3
-local LOOK, SPEND, SPEND_ANYWAY, REFUND, BLOCK, RESTORE = 0, 1, 2, 3, 4, 5
-local BUCKETS, MAX_LEVEL = 12, 30
-local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+local ADMIT, BUCKETS = '6', 12
+local floor, ceil = math.floor, math.ceil
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local replies, rest = {}, {}
 
-local starts, at = {}, 2
-for i = 1, ARGV[1] do
-  starts[i], at = at + 1, at + 1 + ARGV[at]
+-- What most calls are comes first, without anything that only the rest needs: sliding and fixed quotas that admit a call
+-- of a subject without a penalty. What turns out to be anything else is undone and left for the rest.
+local function quota_at(at)
+  local is_sliding, step, cost = ARGV[at] == '1', tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local current = floor(now / step)
+  return {
+    is_sliding = is_sliding, capacity = tonumber(ARGV[at + 1]), cost = tonumber(cost), cost_text = cost,
+    current = current, field = string.format('%.0f', current),
+    reset = ceil(((current + (is_sliding and BUCKETS + 1 or 1)) * step - now) / 1000),
+  }
 end
 
--- What most calls are comes first, without a function or a table of its own: one sliding quota that admits a call of a
--- subject without a penalty. What is anything else is left for the rest.
-local place, chosen, start, is_plain = 0, false, 0, false
-local capacity, step, cost, current, reset, reset_text
-for i = at, #ARGV do
-  if ARGV[i] ~= chosen then
-    chosen = ARGV[i]
-    start = starts[tonumber(chosen)]
-    is_plain = ARGV[start] == '1' and ARGV[start + 1] == '1' and ARGV[start + 2] == '1'
-    if is_plain then
-      capacity, step, cost = tonumber(ARGV[start + 3]), tonumber(ARGV[start + 4]), tonumber(ARGV[start + 6])
-      current = floor(now / step)
-      reset = ceil(((current + BUCKETS + 1) * step - now) / 1000)
-      reset_text = string.format('%.0f', reset)
-    end
+-- The twelve buckets before the newest one hold less than 2^32 units each.
+local MOST, BEFORE = 4294967295, '<' .. string.rep('I4', BUCKETS)
+local function units_in(before)
+  if before and #before == 4 * BUCKETS then return { struct.unpack(BEFORE, before) } end
+  return {}
+end
+
+-- The first call of a subject, or of a bucket or window: what was the newest one is one of the others then.
+local function turn(key, q)
+  local fields = redis.call('HGETALL', key)
+  local index, used, before
+  for at = 1, #fields, 2 do
+    if fields[at] == 's' then return end
+    if fields[at] == 'o' then before = fields[at + 1]
+    elseif fields[at] ~= q.field then index, used = tonumber(fields[at]), tonumber(fields[at + 1]) end
   end
-  local used, units, tail
-  local text = is_plain and redis.pcall('GET', KEYS[place + 1])
-  if is_plain and not text then
-    used, units, tail = 0, 0, ''
-  elseif is_plain and type(text) == 'string' and #text >= 32 and #text % 16 == 0 then
-    local head, index, spent, newest = struct.unpack('<dddd', text)
-    if head == 1000 and index == current then
-      used, units, tail = spent, newest, string.sub(text, 33)
-    elseif head == 1000 and index < current and index >= current - BUCKETS then
-      -- The first call of a bucket: those that no window can reach any more go.
-      local last, oldest, gone = #text, struct.unpack('<dd', text, #text - 15)
-      while last > 32 and oldest < current - BUCKETS do
-        spent, last = spent - gone, last - 16
-        oldest, gone = struct.unpack('<dd', text, last - 15)
-      end
-      used, units, tail = spent, 0, struct.pack('<dd', index, newest) .. string.sub(text, 33, last)
-    elseif head == 1000 and index < current then
-      used, units, tail = 0, 0, ''
-    end
+  if not index and #fields == 2 then
+    redis.call('PEXPIRE', key, q.reset)
+    return q.cost
   end
-  if used and used + cost <= capacity then
-    used = used + cost
-    local kept = struct.pack('<dddd', 1000, current, used, units + cost) .. tail
-    redis.call('SET', KEYS[place + 1], kept, 'PX', reset_text)
-    local n = place * 4
-    replies[n + 1], replies[n + 2], replies[n + 3], replies[n + 4] = used, reset, 0, 0
-    place = place + 1
+  local age = index and q.current - index
+  if not age or age < 0 or not used or used > MOST then return end
+  local kept = 0
+  if q.is_sliding and age <= BUCKETS then
+    local units, newest = units_in(before), used
+    for at = 1, BUCKETS do
+      newest = newest - (units[at] or 0)
+      if at + age <= BUCKETS then kept = kept + (units[at] or 0) end
+    end
+    if newest < 0 then return end
+    kept = kept + newest
+    before = string.rep('\\0', 4 * (age - 1)) .. struct.pack('<I4', newest) .. (units[1] and before or '')
+    before = string.sub(before .. string.rep('\\0', 4 * BUCKETS), 1, 4 * BUCKETS)
+  end
+  if kept + q.cost > q.capacity then return end
+  redis.call('DEL', key)
+  if kept > 0 then redis.call('HSET', key, q.field, kept + q.cost, 'o', before)
+  else redis.call('HSET', key, q.field, q.cost_text) end
+  redis.call('PEXPIRE', key, q.reset)
+  return kept + q.cost
+end
+
+-- What is used then, or nothing, when nothing was done.
+local function admit(key, q)
+  local used = redis.pcall('HINCRBY', key, q.field, q.cost_text)
+  if type(used) ~= 'number' then return end
+  if used > q.cost then
+    if used <= q.capacity then return used end
+    redis.call('HINCRBY', key, q.field, -q.cost)
   else
-    rest[#rest + 1] = { start, place }
-    place = place + ARGV[start + 1]
+    local turned = used == q.cost and turn(key, q)
+    if turned then return turned end
+    redis.call('HDEL', key, q.field)
   end
 end
-if #rest == 0 then return replies end
+
+local replies, size, place, at = {}, 0, 0, 1
+local rest
+
+while ARGV[at] do
+  local start, requests, act, count = at + 1, tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
+  local quotas = {}
+  if act == ADMIT then
+    for i = 1, count do
+      quotas[i] = quota_at(at + 4 * i - 1)
+      replies[size + i] = quotas[i].reset
+    end
+    at = at + 3 + 4 * count
+  else
+    for i = 1, count do replies[size + i] = 0 end
+    at = at + (act > '2' and 6 or 3)
+    for _ = 1, count do at = at + (ARGV[at + 4] == '0' and 5 or 8) end
+  end
+  size = size + count
+  for _ = 1, requests do
+    local admitted = 0
+    while quotas[admitted + 1] do
+      local used = admit(KEYS[place + admitted + 1], quotas[admitted + 1])
+      if not used then break end
+      admitted = admitted + 1
+      replies[size + admitted] = used
+    end
+    if admitted < count then
+      for i = 1, admitted do redis.call('HINCRBY', KEYS[place + i], quotas[i].field, -quotas[i].cost) end
+      rest = rest or {}
+      rest[#rest + 1] = { start, place + 1, size + 1 }
+    end
+    place, size = place + count, size + count
+  end
+end
+if not rest then return replies end
+
+local SLIDING, FIXED, GCRA = 1, 2, 3
+local LOOK, SPEND, SPEND_ANYWAY, REFUND, BLOCK = 0, 1, 2, 3, 4
+local MAX_LEVEL = 30
+local max, min = math.max, math.min
 
 local function until_ms(time_us) return max(0, ceil((time_us - now) / 1000)) end
 local function pack(values) return struct.pack('<' .. string.rep('d', #values), unpack(values)) end
@@ -210,12 +266,39 @@ local function ms_of_penalty(q, penalty)
   return until_ms(max(penalty[1], penalty[4] and penalty[#penalty] or 0) + q.within)
 end
 
-local function open(q, key, text)
-  local values, penalty, last = {}, nil, 0
-  if text and #text % 8 == 0 and #text > 0 then
-    values = { struct.unpack('<' .. string.rep('d', #text / 8), text) }
+-- The doubles of a field 's', made of whatever a key holds.
+local function values_in(q, fields)
+  local kept, older, index, used
+  for at = 1, #fields, 2 do
+    if fields[at] == 's' then kept = fields[at + 1]
+    elseif fields[at] == 'o' then older = fields[at + 1]
+    else index, used = tonumber(fields[at]), tonumber(fields[at + 1]) end
+  end
+  if kept and #kept % 8 == 0 and #kept > 0 then
+    local values = { struct.unpack('<' .. string.rep('d', #kept / 8), kept) }
+    values[#values] = nil
+    return values
+  end
+  if not index or not used or used <= 0 then return {} end
+  local values = { 1000 * q.algorithm, index, used }
+  if q.algorithm == FIXED then return values end
+  values[4] = used
+  for age, units in ipairs(units_in(older)) do
+    if age <= BUCKETS and units > 0 then
+      values[#values + 1] = index - age
+      values[#values + 1] = units
+      values[4] = values[4] - units
+    end
+  end
+  return values[4] >= 0 and values or {}
+end
+
+local function open(q, key)
+  local fields = redis.pcall('HGETALL', key)
+  local values, penalty, last = values_in(q, fields.err and {} or fields), nil, 0
+  if #values > 0 then
     local length = values[1] - 1000 * q.algorithm
-    last = #text / 8 - length
+    last = #values - length
     if length < 0 or length % 1 ~= 0 or last < 1 then
       values, last = {}, 0
     elseif length > 0 then
@@ -226,21 +309,41 @@ local function open(q, key, text)
   if penalty and penalty[1] > now + penalty[2] then penalty[1], moved = now + penalty[2], true end
   return { key = key, penalty = penalty, count = count, moved = moved or count.moved }
 end
+
+-- The fields of a key, or nothing where they could not hold that.
+local function fields_of(values)
+  local fields = { string.format('%.0f', values[1]), values[2] }
+  if #values <= 3 then return fields end
+  local units = {}
+  for age = 1, BUCKETS do units[age] = 0 end
+  for at = 4, #values, 2 do
+    units[values[1] - values[at]] = values[at + 1]
+    if values[at + 1] > MOST then return end
+  end
+  fields[3], fields[4] = 'o', struct.pack(BEFORE, unpack(units))
+  return fields
+end
+
 local function store(q, state)
-  local values = counts[q.algorithm].values(state.count)
-  local ttl = max(counts[q.algorithm].ms_until(q, state.count, 0), ms_of_penalty(q, state.penalty))
-  if ttl == 0 then return redis.call('DEL', state.key) end
-  table.insert(values, 1, 1000 * q.algorithm + (state.penalty and #state.penalty or 0))
-  for _, value in ipairs(state.penalty or {}) do values[#values + 1] = value end
-  redis.call('SET', state.key, pack(values), 'PX', ttl)
+  local values, penalty = counts[q.algorithm].values(state.count), state.penalty
+  local ttl = max(counts[q.algorithm].ms_until(q, state.count, 0), ms_of_penalty(q, penalty))
+  redis.call('DEL', state.key)
+  if ttl == 0 then return end
+  local fields = not penalty and q.algorithm ~= GCRA and fields_of(values)
+  if not fields then
+    table.insert(values, 1, 1000 * q.algorithm + (penalty and #penalty or 0))
+    for _, value in ipairs(penalty or {}) do values[#values + 1] = value end
+    fields = { 's', pack(values) }
+  end
+  redis.call('HSET', state.key, unpack(fields))
+  redis.call('PEXPIRE', state.key, ttl)
 end
--- Another type than text counts as nothing, too.
-local function read(key)
-  local text = redis.pcall('GET', key)
-  return type(text) == 'string' and text
-end
-local function reply(place, used, reset, retry, blocked)
-  local n = place * 4
+
+local records = 0
+local function reply(at, used, reset, retry, blocked)
+  records = records + 1
+  replies[at] = -records
+  local n = size + 4 * records
   replies[n - 3], replies[n - 2], replies[n - 1], replies[n] = used, reset, retry, blocked
 end
 
@@ -249,14 +352,15 @@ local function charge_at(cursor)
     cursor = cursor + 1
     return tonumber(ARGV[cursor - 1])
   end
-  local charge = { act = argument() }
-  local quotas = argument()
+  local is_plain = ARGV[cursor] == ADMIT
+  local charge = { act = is_plain and SPEND or tonumber(ARGV[cursor]) }
+  local quotas = tonumber(ARGV[cursor + 1])
+  cursor = cursor + 2
   if charge.act > SPEND_ANYWAY then charge.amount, charge.ago, charge.added = argument(), argument(), argument() end
   for i = 1, quotas do
-    local q = { algorithm = argument(), capacity = argument(), step = argument(), after = argument(), within = 0 }
-    q.cost = argument()
-    q.shadow = q.after < 0
-    if q.shadow then q.after = -1 - q.after end
+    local q = { algorithm = argument(), capacity = argument(), step = argument(), cost = argument() }
+    q.shadow, q.algorithm = q.algorithm < 0, math.abs(q.algorithm)
+    q.after, q.within = is_plain and 0 or argument(), 0
     if q.after > 0 then q.within, q.block, q.max = argument(), argument(), argument() end
     charge[i] = q
   end
@@ -264,10 +368,10 @@ local function charge_at(cursor)
 end
 
 -- All quotas of a request admit it, or it is refused.
-local function decide(charge, first)
+local function decide(charge, key, at)
   local states, refused = {}, false
   for i, q in ipairs(charge) do
-    local state = open(q, KEYS[first + i], read(KEYS[first + i]))
+    local state = open(q, KEYS[key + i - 1])
     state.blocked = left_of_block(state.penalty)
     state.fits = state.blocked == 0 and state.count.used + q.cost <= q.capacity
     states[i], refused = state, refused or not (state.fits or q.shadow)
@@ -287,13 +391,13 @@ local function decide(charge, first)
     if changed or redis.call('PTTL', state.key) == -1 then store(q, state) end
     local reset, retry = count.ms_until(q, state.count, 0), 0
     if not state.fits then retry = max(state.blocked, count.ms_until(q, state.count, q.capacity - q.cost)) end
-    reply(first + i, state.count.used, max(reset, state.blocked), retry, imposed and 2 or state.blocked > 0 and 1 or 0)
+    reply(at + i - 1, state.count.used, max(reset, state.blocked), retry, imposed and 2 or state.blocked > 0 and 1 or 0)
   end
 end
 
-local function change(charge, first)
+local function change(charge, key, at)
   for i, q in ipairs(charge) do
-    local state = open(q, KEYS[first + i], read(KEYS[first + i]))
+    local state = open(q, KEYS[key + i - 1])
     local count = counts[q.algorithm]
     if charge.act == REFUND then
       count.remove(q, state.count, charge.amount)
@@ -304,13 +408,16 @@ local function change(charge, first)
       if charge.added > 0 then count.add(q, state.count, charge.added) end
     end
     store(q, state)
-    reply(first + i, state.count.used, 0, 0, 0)
+    reply(at + i - 1, state.count.used, 0, 0, 0)
   end
 end
 
+local charges = {}
 for _, request in ipairs(rest) do
-  local charge, first = charge_at(request[1]), request[2]
-  if charge.act <= SPEND_ANYWAY then decide(charge, first) else change(charge, first) end
+  local start, key, at = unpack(request)
+  local charge = charges[start] or charge_at(start)
+  charges[start] = charge
+  if charge.act <= SPEND_ANYWAY then decide(charge, key, at) else change(charge, key, at) end
 end
 return replies
 `;

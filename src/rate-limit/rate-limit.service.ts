@@ -69,12 +69,18 @@ export class RateLimitService {
    * @throws StoreUnavailableError (503) on an outage with `'reject'`
    */
   consume(policy: PolicyInput, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
-    return answered(() => this.spend(this.#requestOf(policy, subject, options)));
+    return answered(() => {
+      const request = this.#requestOf(policy, subject, options);
+      return once(this.#spend(request), (verdict) => this.#judge(request, verdict).decision);
+    });
   }
 
   /** What such a call would be told now; spends nothing. @throws as `consume` */
   check(policy: PolicyInput, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
-    return answered(() => this.look(this.#requestOf(policy, subject, options)));
+    return answered(() => {
+      const request = this.#requestOf(policy, subject, options);
+      return once(this.#look(request), (verdict) => judgementOf(request, verdict).decision);
+    });
   }
 
   /** Gives the subject its whole quota back, and ends its blocks. @throws StoreUnavailableError, OutcomeUnknownError */
@@ -123,21 +129,25 @@ export class RateLimitService {
 
   /** @internal */
   spend(request: JudgedRequest): Judgement | Promise<Judgement> {
-    const verdict = this.limits.spend(request.charge, request.subjects);
-    if (verdict instanceof Promise) return verdict.then((answer) => this.#judge(request, asVerdict(answer)));
-    return this.#judge(request, asVerdict(verdict));
+    return once(this.#spend(request), (verdict) => this.#judge(request, verdict));
   }
 
   /** @internal */
   look(request: JudgedRequest): Judgement | Promise<Judgement> {
-    const verdict = this.limits.look(request.charge, request.subjects);
-    if (verdict instanceof Promise) return verdict.then((answer) => judgementOf(request, asVerdict(answer)));
-    return judgementOf(request, asVerdict(verdict));
+    return once(this.#look(request), (verdict) => judgementOf(request, verdict));
   }
 
   /** @internal Gives back what an admitted request was charged. */
   async giveBack({ charge, subjects }: JudgedRequest, which: readonly number[]): Promise<void> {
     for (const at of which) await this.limits.refund(nth(charge.quotas, at), nth(subjects, at), nth(charge.costs, at));
+  }
+
+  #spend({ charge, subjects }: JudgedRequest): Answer | Promise<Answer> {
+    return this.limits.spend(charge, subjects);
+  }
+
+  #look({ charge, subjects }: JudgedRequest): Answer | Promise<Answer> {
+    return this.limits.look(charge, subjects);
   }
 
   #requestOf(policy: PolicyInput, subject: string, options?: ConsumeOptions): JudgedRequest {
@@ -223,8 +233,15 @@ const aTier = {
 };
 
 /** A store in this process says only what it found. */
-const asVerdict = (answer: Verdict | Verdict['states']): Verdict =>
-  'states' in answer ? answer : { states: answer, by: 'store' };
+type Answer = Verdict | Verdict['states'];
+
+const asVerdict = (answer: Answer): Verdict => ('states' in answer ? answer : { states: answer, by: 'store' });
+
+/** An answer that is there at once does not wait for a turn of its own, and one that is not waits for one only. */
+function once<T>(answer: Answer | Promise<Answer>, act: (verdict: Verdict) => T): T | Promise<T> {
+  if (answer instanceof Promise) return answer.then((late) => act(asVerdict(late)));
+  return act(asVerdict(answer));
+}
 
 function judgementOf(request: JudgedRequest, { states, by }: Verdict): Judgement {
   const standings =
@@ -243,12 +260,11 @@ const standingOf = (
   state: nth(states, at),
 });
 
-/** An answer that is there at once does not wait for a turn of its own, as it would in an `async` method. */
-function answered(judge: () => Judgement | Promise<Judgement>): Promise<RateLimitDecision> {
+/** What an `async` method would do, without a turn of its own. */
+function answered<T>(act: () => T | Promise<T>): Promise<T> {
   try {
-    const judged = judge();
-    if (judged instanceof Promise) return judged.then(({ decision }) => decision);
-    return Promise.resolve(judged.decision);
+    const answer = act();
+    return answer instanceof Promise ? answer : Promise.resolve(answer);
   } catch (error) {
     return failed(error);
   }

@@ -3,9 +3,16 @@ import { groupBy } from '../common/group-by.ts';
 import type { KeySpace } from '../common/keys.ts';
 import type { RedisDoor, Shard } from '../redis/availability.types.ts';
 import type { Charge, Quota, QuotaState, Restoration, SharedRateLimitStore } from './rate-limit-store.interface.ts';
-import { RateLimitBatcher, type ScriptCharge } from './rate-limit.batcher.ts';
+import { RateLimitBatcher } from './rate-limit.batcher.ts';
 import { CountKeys } from './rate-limit.keys.ts';
-import { blockCharge, lookCharge, refundCharge, restoreCharge, spendCharge } from './rate-limit.script-charge.ts';
+import {
+  blockCharge,
+  lookCharge,
+  refundCharge,
+  restoreCharge,
+  type ScriptCharge,
+  spendCharge,
+} from './rate-limit.script-charge.ts';
 
 /** One script call may not keep the server busy for too long. */
 const RESTORED_AT_ONCE = 100;
@@ -37,27 +44,27 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
 
   /** Not `async`: this is the path of every call, and each promise on it is waited for. */
   spend(charge: Charge, subjects: readonly string[]): Promise<readonly QuotaState[]> {
-    const isApart = slotOf(subjects) === undefined;
-    if (isApart && !this.#batcher.takesSeveralSlots) return this.#spendApart(charge, subjects);
-    const answer = this.#ask(spendCharge(charge), charge.quotas, subjects);
-    // Where it could not be asked at once it is asked again, one slot at a time.
-    return answer.then((states) => states ?? this.spend(charge, subjects));
+    const slot = slotOf(subjects);
+    const apart = slot === undefined ? () => this.#spendApart(charge, subjects) : undefined;
+    if (apart !== undefined && !this.#batcher.takesSeveralSlots) return apart();
+    const keys = this.#keysOf(charge.quotas, subjects);
+    return this.#batcher.ask({ charge: spendCharge(charge), keys, slot, apart });
   }
 
   async look(charge: Charge, subjects: readonly string[]): Promise<readonly QuotaState[]> {
     const parts = partsOf(charge, subjects);
     const states = await Promise.all(
-      parts.map((part) => this.#askUntilDone(lookCharge(part.charge), part.charge.quotas, part.subjects)),
+      parts.map((part) => this.#ask(lookCharge(part.charge), part.charge.quotas, part.subjects)),
     );
     return inOrder(parts, states);
   }
 
   async refund(quota: Quota, subject: string, units: number): Promise<void> {
-    await this.#askUntilDone(refundCharge([quota], units), [quota], [subject]);
+    await this.#ask(refundCharge([quota], units), [quota], [subject]);
   }
 
   async block(quota: Quota, subject: string, ms: number): Promise<void> {
-    await this.#askUntilDone(blockCharge(quota, ms), [quota], [subject]);
+    await this.#ask(blockCharge(quota, ms), [quota], [subject]);
   }
 
   async reset(quota: Quota, subject: string): Promise<void> {
@@ -70,7 +77,7 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
       const chunk = restorations.slice(at, at + RESTORED_AT_ONCE);
       await Promise.all(
         chunk.map(({ quota, subject, ...seen }) =>
-          this.#askUntilDone(restoreCharge({ quota, subject, ...seen }), [quota], [subject], this.#recovery),
+          this.#ask(restoreCharge({ quota, subject, ...seen }), [quota], [subject], this.#recovery),
         ),
       );
     }
@@ -102,19 +109,20 @@ export class RedisRateLimitStore implements SharedRateLimitStore {
     );
   }
 
-  async #askUntilDone(
+  /** For quotas of one subject. */
+  #ask(
     charge: ScriptCharge,
     quotas: readonly Quota[],
     subjects: readonly string[],
     batcher = this.#batcher,
   ): Promise<readonly QuotaState[]> {
-    const states = await this.#ask(charge, quotas, subjects, batcher);
-    return states ?? this.#askUntilDone(charge, quotas, subjects, batcher);
+    return batcher.ask({ charge, keys: this.#keysOf(quotas, subjects), slot: subjects[0] });
   }
 
-  #ask(charge: ScriptCharge, quotas: readonly Quota[], subjects: readonly string[], batcher = this.#batcher) {
-    const keys = quotas.map((quota, at) => this.#keys.of(quota, subjects[at] ?? ''));
-    return batcher.ask({ charge, keys, slot: slotOf(subjects) });
+  #keysOf(quotas: readonly Quota[], subjects: readonly string[]): string[] {
+    const keys: string[] = [];
+    for (let at = 0; at < quotas.length; at++) keys.push(this.#keys.of(nth(quotas, at), nth(subjects, at)));
+    return keys;
   }
 }
 
@@ -146,6 +154,6 @@ function inOrder(parts: readonly Part[], states: readonly (readonly QuotaState[]
 
 /** The subject, if all are the same: its counts are in one slot. */
 function slotOf(subjects: readonly string[]): string | undefined {
-  const [first] = subjects;
-  return subjects.every((subject) => subject === first) ? first : undefined;
+  const first = subjects[0];
+  return subjects.length === 1 || subjects.every((subject) => subject === first) ? first : undefined;
 }

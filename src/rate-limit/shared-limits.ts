@@ -1,6 +1,6 @@
 import { nth } from '../common/nth.ts';
 import { isStoreFailure, StoreUnavailableError } from '../common/errors.ts';
-import { KnownSubjects } from './known-subjects.ts';
+import { KnownSubjects, type Seen } from './known-subjects.ts';
 import { LocalShare } from './local-share.ts';
 import type { Charge, Quota, QuotaState, Restoration, SharedRateLimitStore } from './rate-limit-store.interface.ts';
 
@@ -38,13 +38,15 @@ export class SharedLimits {
 
   /** @throws StoreUnavailableError without the server, where a quota says so */
   spend(charge: Charge, subjects: readonly string[]): Verdict | Promise<Verdict> {
-    const states = this.#mayKnow(charge, subjects) ? this.#known.refusal(charge, subjects) : undefined;
-    return states === undefined ? this.#ask('spend', charge, subjects) : { states, by: 'memory' };
+    const known = this.#known.of(charge, subjects);
+    const states = this.#known.refusal(charge, known);
+    if (states !== undefined && this.#mayKnow(charge, subjects)) return { states, by: 'memory' };
+    return this.#ask('spend', charge, subjects, known);
   }
 
   /** @throws StoreUnavailableError as `spend` */
   look(charge: Charge, subjects: readonly string[]): Promise<Verdict> {
-    return this.#ask('look', charge, subjects);
+    return this.#ask('look', charge, subjects, this.#known.of(charge, subjects));
   }
 
   async refund(quota: Quota, subject: string, units: number): Promise<void> {
@@ -98,11 +100,11 @@ export class SharedLimits {
     return this.store.isAvailable(quotas, subjects) || quotas.every(({ onOutage }) => onOutage === 'local');
   }
 
-  #ask(act: 'spend' | 'look', charge: Charge, subjects: readonly string[]): Promise<Verdict> {
+  #ask(act: 'spend' | 'look', charge: Charge, subjects: readonly string[], known: readonly Seen[]): Promise<Verdict> {
     const asked = this.#share.hasDebts ? this.#repayAndAsk(act, charge, subjects) : this.store[act](charge, subjects);
     return Promise.resolve(asked).then(
       (states) => {
-        this.#known.learn(charge, subjects, states);
+        this.#known.learn(charge, known, states);
         return { states, by: 'store' };
       },
       (error: unknown) => {

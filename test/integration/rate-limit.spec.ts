@@ -4,8 +4,8 @@ import { StoreUnavailableError } from '../../src/common/errors.ts';
 import { KEY_DEFAULTS, KeySpace } from '../../src/common/keys.ts';
 import { MemoryRateLimitStore } from '../../src/rate-limit/memory-rate-limit.store.ts';
 import { quotaOf } from '../../src/rate-limit/quota.ts';
-import type { QuotaState } from '../../src/rate-limit/rate-limit-store.interface.ts';
 import { RATE_LIMIT } from '../../src/rate-limit/rate-limit.lua.ts';
+import { ScriptCall } from '../../src/rate-limit/rate-limit.script-call.ts';
 import { lookCharge, refundCharge, spendCharge } from '../../src/rate-limit/rate-limit.script-charge.ts';
 import { RateLimitService } from '../../src/rate-limit/rate-limit.service.ts';
 import { RedisRateLimitStore } from '../../src/rate-limit/redis-rate-limit.store.ts';
@@ -160,8 +160,9 @@ describe('rate limits on a server', () => {
     const policy = { name: 'otp', limit: 3, window: '600ms' } as const;
     const subject = someone();
     const inAnHour = (index: number) => Math.floor(((Date.now() + 3_600_000) * 1_000) / bucketWidthUs(600)) + index;
-    const kept = new Float64Array([1_000, inAnHour(0), 3, 2, inAnHour(-1), 1]);
-    await client().set(keyOf(subject, 'otp:600'), Buffer.from(kept.buffer), 'PX', 3_600_000);
+    const before = new Uint32Array([1, ...new Array<number>(11).fill(0)]);
+    await client().hset(keyOf(subject, 'otp:600'), { [inAnHour(0)]: 3, o: Buffer.from(before.buffer) });
+    await client().pexpire(keyOf(subject, 'otp:600'), 3_600_000);
     const refused = await here.consume(policy, subject);
     expect(refused).toMatchObject({ allowed: false, remaining: 0 });
     expect(refused.retryAfterMs).toBeLessThanOrEqual(1_200);
@@ -226,23 +227,17 @@ describe('rate limits on a server', () => {
             act
           ];
           const time = [nowUs % 1_000_000, Math.floor(nowUs / 1_000_000)];
-          await evaluate(client(), timed, [key], [1, ...args, 1, ...time]);
+          await evaluate(client(), timed, [key], [1, ...args, ...time]);
           if (act === 'refund') memory.refund(quota, key, cost);
           else memory[act](charge, [key]);
-          const looked = await evaluate(client(), timed, [key], [1, ...lookCharge(charge), 1, ...time]);
-          expect(stateIn(looked as number[])).toEqual(memory.look(charge, [key])[0]);
+          const call = new ScriptCall([{ charge: lookCharge(charge), keys: [key] }]);
+          const looked = await evaluate(client(), timed, call.keys, [...call.args, ...time]);
+          call.deal(looked as number[], (_, states) => expect(states).toEqual(memory.look(charge, [key])));
         }
       }),
       { numRuns: 150 },
     );
   });
-});
-
-const stateIn = ([used = 0, resetMs = 0, retryAfterMs = 0, block = 0]: readonly number[]): QuotaState => ({
-  used,
-  resetMs,
-  retryAfterMs,
-  block: (['none', 'blocked', 'imposed'] as const)[block]!,
 });
 
 describe('rate limits on a server that goes away', () => {
