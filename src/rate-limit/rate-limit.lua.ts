@@ -23,21 +23,41 @@ local floor, ceil = math.floor, math.ceil
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
+-- Until all units are back when the latest of them are spent now.
+local function reset_after(algorithm, step)
+  return ceil(((floor(now / step) + (algorithm == '1' and BUCKETS + 1 or 1)) * step - now) / 1000)
+end
 
--- What most calls are comes first, without anything that only the rest needs: sliding and fixed quotas that admit a call
--- of a subject without a penalty. What turns out to be anything else is undone and left for the rest.
+-- What most calls are is done without a function or a table of its own: one sliding or fixed quota that admits one more
+-- request in its newest bucket or window. The first request that is anything else stops it: they are done in order.
+local replies, done, used = {}, 0, nil
+if ARGV[2] == ADMIT and ARGV[3] == '1' then
+  local requests, capacity, step, cost_text = tonumber(ARGV[1]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+  local cost, field = tonumber(cost_text), string.format('%.0f', floor(now / step))
+  replies[1] = reset_after(ARGV[4], step)
+  while done < requests do
+    used = redis.pcall('HINCRBY', KEYS[done + 1], field, cost_text)
+    if type(used) ~= 'number' or used <= cost or used > capacity then break end
+    done = done + 1
+    replies[done + 1] = used
+  end
+  if done == requests then
+    if not ARGV[8] then return replies end
+    used = nil
+  end
+end
+
 local function quota_at(at)
-  local is_sliding, step, cost = ARGV[at] == '1', tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local algorithm, capacity, step, cost = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
   local current = floor(now / step)
   return {
-    is_sliding = is_sliding, capacity = tonumber(ARGV[at + 1]), cost = tonumber(cost), cost_text = cost,
-    current = current, field = string.format('%.0f', current),
-    reset = ceil(((current + (is_sliding and BUCKETS + 1 or 1)) * step - now) / 1000),
+    is_sliding = algorithm == '1', capacity = tonumber(capacity), cost = tonumber(cost), cost_text = cost,
+    current = current, field = string.format('%.0f', current), reset = reset_after(algorithm, step),
   }
 end
 
 -- The twelve buckets before the newest one hold less than 2^32 units each.
-local MOST, BEFORE = 4294967295, '<' .. string.rep('I4', BUCKETS)
+local MOST, BEFORE = 4294967295, '<I4I4I4I4I4I4I4I4I4I4I4I4'
 local function units_in(before)
   if before and #before == 4 * BUCKETS then return { struct.unpack(BEFORE, before) } end
   return {}
@@ -78,9 +98,9 @@ local function turn(key, q)
   return kept + q.cost
 end
 
--- What is used then, or nothing, when nothing was done.
-local function admit(key, q)
-  local used = redis.pcall('HINCRBY', key, q.field, q.cost_text)
+-- What is used then, or nothing, when nothing was done. 'used': what raising the field has given already.
+local function admit(key, q, used)
+  used = used or redis.pcall('HINCRBY', key, q.field, q.cost_text)
   if type(used) ~= 'number' then return end
   if used > q.cost then
     if used <= q.capacity then return used end
@@ -92,9 +112,7 @@ local function admit(key, q)
   end
 end
 
-local replies, size, place, at = {}, 0, 0, 1
-local rest
-
+local size, place, at, rest = 0, 0, 1, nil
 while ARGV[at] do
   local start, requests, act, count = at + 1, tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
   local quotas = {}
@@ -110,13 +128,13 @@ while ARGV[at] do
     for _ = 1, count do at = at + (ARGV[at + 4] == '0' and 5 or 8) end
   end
   size = size + count
-  for _ = 1, requests do
-    local admitted = 0
+  for request = 1, requests do
+    local admitted = request <= done and count or 0
     while quotas[admitted + 1] do
-      local used = admit(KEYS[place + admitted + 1], quotas[admitted + 1])
+      used = admit(KEYS[place + admitted + 1], quotas[admitted + 1], used)
       if not used then break end
       admitted = admitted + 1
-      replies[size + admitted] = used
+      replies[size + admitted], used = used, nil
     end
     if admitted < count then
       for i = 1, admitted do redis.call('HINCRBY', KEYS[place + i], quotas[i].field, -quotas[i].cost) end
@@ -125,6 +143,7 @@ while ARGV[at] do
     end
     place, size = place + count, size + count
   end
+  done = 0
 end
 if not rest then return replies end
 
