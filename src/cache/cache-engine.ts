@@ -1,8 +1,10 @@
 import { systemClock, TurnClock, type Clock } from '../common/clock.ts';
 import type { KeySpace } from '../common/keys.ts';
+import { OperationCounts } from '../common/telemetry.ts';
 import { CacheJournal } from './cache-journal.ts';
 import { CacheKeeper } from './cache-keeper.ts';
 import { CacheLeases } from './cache-lease.ts';
+import { CacheLoad } from './cache-load.ts';
 import { CacheLocal } from './cache-local.ts';
 import { CacheMetrics } from './cache-metrics.ts';
 import { CacheOutage } from './cache-outage.ts';
@@ -34,6 +36,8 @@ export interface CacheEngineParts {
   readonly clock?: Clock;
   /** Told of each entry that leaves the memory tier for lack of room. */
   readonly onEvict?: (() => unknown) | undefined;
+  /** Where reads of the store are counted. */
+  readonly trips?: OperationCounts | undefined;
 }
 
 /** The parts that work on one store, put together. */
@@ -63,6 +67,7 @@ export class CacheEngine {
     trace,
     clock = systemClock,
     onEvict,
+    trips = new OperationCounts(),
   }: CacheEngineParts) {
     const { metrics, notices } = this;
     const now = (): number => store.now();
@@ -77,7 +82,7 @@ export class CacheEngine {
       ofStamp: (name) => tags.shardOf(name),
     });
     const leases = new CacheLeases(store, waiters);
-    const reader = new CacheReader(store, tags, local, metrics, journal, maxLatencyMs);
+    const reader = new CacheReader(store, tags, local, metrics, journal, trips, maxLatencyMs);
     const recovery = new CacheRecovery({ store, recoveryStore, tags, journal, notices });
     this.store = store;
     this.tags = tags;
@@ -90,7 +95,8 @@ export class CacheEngine {
     const refresh = new CacheRefresh({ reader, tags, leases, keeper, local, journal, metrics, backoff, now });
     this.backoff = backoff;
     this.refresh = refresh;
-    this.stack = new CacheStack({ reader, refresh, local, journal, metrics, backoff, now, trace });
+    const load = new CacheLoad({ reader, refresh, local, journal, backoff, metrics, now });
+    this.stack = new CacheStack({ reader, load, refresh, local, journal, trace });
     this.writer = new CacheWriter({ store, tags, keeper, local, journal, recovery, notices, metrics });
   }
 }

@@ -11,6 +11,7 @@ import { isText } from '../common/codec.ts';
  * Times are milliseconds of the server's clock, the version is microseconds of it. A lease-only entry ends after the
  * lease. The scripts in cache.lua.ts build and read the same positions.
  */
+const STAMPS_AT = 98;
 const HEADER_BYTES = 103;
 const MAGIC_0 = '~'.charCodeAt(0);
 const MAGIC_1 = '1'.charCodeAt(0);
@@ -80,25 +81,38 @@ export function decodeEntry(raw: Buffer): Found {
   if (raw[0] !== MAGIC_0 || raw[1] !== MAGIC_1) return { kind: 'foreign', text: raw };
   if (raw[2] === LEASE) return ABSENT;
   if (raw[2] !== VALUE || raw.length < HEADER_BYTES) return CORRUPT;
-  const payloadAt = HEADER_BYTES + numberAt(raw, 98, HEADER_BYTES);
+  const payloadAt = HEADER_BYTES + numberAt(raw, STAMPS_AT, HEADER_BYTES);
   const freshUntilMs = numberAt(raw, 49, 62);
   const keptUntilMs = numberAt(raw, 62, 75);
   if (!(payloadAt <= raw.length) || !(freshUntilMs <= keptUntilMs)) return CORRUPT;
-  // One text for all that is read of the header: each conversion costs more than the rest of this function.
-  const header = raw.toString('latin1', 75, payloadAt);
-  const stamps = parseStamps(raw, header.slice(HEADER_BYTES - 75), payloadAt);
-  if (stamps === undefined) return CORRUPT;
-  const codec = header.charAt(22);
-  const entry: CacheEntry = {
-    version: header.slice(0, 16),
-    freshUntilMs,
-    keptUntilMs,
-    costMs: numberAt(raw, 91, 97),
-    codec,
-    stamps,
-    payload: isText(codec) ? raw.toString('utf8', payloadAt) : raw.subarray(payloadAt),
-  };
-  return { kind: 'entry', entry };
+  const stamps = stampsIn(raw, payloadAt);
+  return stamps === undefined
+    ? CORRUPT
+    : { kind: 'entry', entry: new StoredEntry(raw, payloadAt, freshUntilMs, keptUntilMs, stamps) };
+}
+
+/** An entry as it was read. */
+class StoredEntry implements CacheEntry {
+  readonly codec: string;
+  readonly payload: string | Buffer;
+  readonly costMs: number;
+
+  constructor(
+    private readonly raw: Buffer,
+    payloadAt: number,
+    readonly freshUntilMs: number,
+    readonly keptUntilMs: number,
+    readonly stamps: Stamps,
+  ) {
+    this.costMs = numberAt(raw, 91, 97);
+    this.codec = String.fromCharCode(raw[97] ?? 0);
+    this.payload = isText(this.codec) ? raw.toString('utf8', payloadAt) : raw.subarray(payloadAt);
+  }
+
+  /** Made when it is asked for: whoever serves the entry has no use for it. */
+  get version(): string {
+    return this.raw.toString('latin1', 75, 91);
+  }
 }
 
 /** Digits as a number; NaN where there is anything else. */
@@ -112,20 +126,25 @@ function numberAt(raw: Buffer, from: number, to: number): number {
   return value;
 }
 
-/** Most entries of a process carry the same stamps (no tags, one epoch): the last text parsed is kept. */
-let last: { readonly latin1: string; readonly stamps: Stamps } = { latin1: '[]', stamps: [] };
+/** Most entries of a process carry the same stamps (no tags, one epoch): the last ones parsed are kept. */
+let last: { readonly bytes: Buffer; readonly stamps: Stamps } = { bytes: Buffer.from('00002[]'), stamps: [] };
 
-/** @param latin1 the bytes of the stamps, one per character, to compare them by */
-function parseStamps(raw: Buffer, latin1: string, end: number): Stamps | undefined {
-  if (latin1 === last.latin1) return last.stamps;
+function stampsIn(raw: Buffer, end: number): Stamps | undefined {
+  if (isAt(raw, STAMPS_AT, last.bytes) && last.bytes.length === end - STAMPS_AT) return last.stamps;
   try {
     const stamps: unknown = JSON.parse(raw.toString('utf8', HEADER_BYTES, end));
     if (!Array.isArray(stamps)) return undefined;
-    last = { latin1, stamps: stamps as Stamps };
+    last = { bytes: Buffer.from(raw.subarray(STAMPS_AT, end)), stamps: stamps as Stamps };
     return last.stamps;
   } catch {
     return undefined;
   }
+}
+
+/** Byte by byte: for so few of them, any call that leaves JavaScript costs more. */
+function isAt(raw: Buffer, at: number, bytes: Buffer): boolean {
+  for (let index = 0; index < bytes.length; index++) if (raw[at + index] !== bytes[index]) return false;
+  return true;
 }
 
 const digits = (value: number, width: number): string => String(value).padStart(width, '0');

@@ -2,7 +2,7 @@ import { FlightContext, Flights } from '../common/flights.ts';
 import type { KeySpace } from '../common/keys.ts';
 import type { Shard } from '../redis/availability.types.ts';
 import type { CacheEntry } from './cache-entry.ts';
-import type { Seen } from './cache-reader.ts';
+import { CacheLooks } from './cache-looks.ts';
 import type { Outcome } from './cache-read.ts';
 import type { CacheTags } from './cache-tags.ts';
 import type { Ageing } from './early-refresh.ts';
@@ -14,9 +14,9 @@ import type { MemoryTier } from './memory-tier.ts';
  * joins what may be from before an invalidation.
  */
 export class CacheLocal {
-  /** Looks without a factory. */
-  readonly looks = new Flights<Seen<unknown>>();
-  /** Whole reads: a burst of callers of one key looks once. */
+  /** Reads of the store. */
+  readonly looks = new CacheLooks();
+  /** Reads that look is not enough for. */
   readonly reads = new Flights<Outcome<unknown>>();
   /** Factory runs: they may outlive the read that began them. */
   readonly refreshes = new Flights<Outcome<unknown>>();

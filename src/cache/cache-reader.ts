@@ -1,7 +1,9 @@
 import { decode, parseForeign } from '../common/codec.ts';
+import type { OperationCounts } from '../common/telemetry.ts';
 import type { CacheEntry, Found } from './cache-entry.ts';
 import type { CacheJournal } from './cache-journal.ts';
 import type { CacheLocal } from './cache-local.ts';
+import { Reading } from './cache-looks.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
 import type { CacheStore } from './cache-store.interface.ts';
 import { stampNames, type CacheTags, type Freshness, type Versions } from './cache-tags.ts';
@@ -38,23 +40,35 @@ export class CacheReader {
     private readonly local: CacheLocal,
     private readonly metrics: CacheMetrics,
     private readonly journal: CacheJournal,
+    /** Where trips are counted. */
+    private readonly trips: OperationCounts,
     private readonly maxLatencyMs: number,
   ) {}
 
+  begin(key: string): Reading {
+    return new Reading(this.store.read(key));
+  }
+
   /** One trip, without the versions that are known here; another one when the entry carries others. */
-  async look<T>(key: string, names: readonly string[]): Promise<Look<T>> {
-    const startedAt = performance.now();
-    const isKnown = this.local.knows(names);
-    const [found, versions] = isKnown
-      ? [await this.store.read(key), undefined]
-      : await Promise.all([this.store.read(key), this.tags.current(names)]);
-    if (performance.now() - startedAt > this.maxLatencyMs) this.metrics.slow++;
+  async look<T>(key: string, names: readonly string[], reading = this.begin(key)): Promise<Look<T>> {
+    const [found, versions] = this.local.knows(names)
+      ? [await this.ended(reading), undefined]
+      : await Promise.all([this.ended(reading), this.tags.current(names)]);
     if (versions !== undefined) return this.examine(found, versions);
     return this.recognised(found, names) ?? this.examine(found, await this.tags.current(names));
   }
 
+  /** Records how a reading ended, once, however many waited for it. */
+  record(reading: Reading, endedAt: number, error?: unknown): void {
+    if (reading.isRecorded) return;
+    reading.isRecorded = true;
+    const ms = endedAt - reading.startedAt;
+    this.trips.ended(ms, error);
+    if (ms > this.maxLatencyMs) this.metrics.slow++;
+  }
+
   /** Judges by the versions that this process is still sure of; undefined when it is not, or they say no. */
-  private recognised<T>(found: Found, names: readonly string[]): Look<T> | undefined {
+  recognised<T>(found: Found, names: readonly string[]): Look<T> | undefined {
     const { local, tags } = this;
     if (!local.knows(names)) return undefined;
     if (found.kind === 'absent') return { seen: { kind: 'missing' }, versions: tags.lastSeen(names) };
@@ -79,6 +93,17 @@ export class CacheReader {
       }
       default:
         return found satisfies never;
+    }
+  }
+
+  private async ended(reading: Reading): Promise<Found> {
+    try {
+      const found = await reading.found;
+      this.record(reading, performance.now());
+      return found;
+    } catch (error) {
+      this.record(reading, performance.now(), error);
+      throw error;
     }
   }
 

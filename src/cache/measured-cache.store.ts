@@ -1,4 +1,3 @@
-import { isOutcomeUnknownError, isStoreUnavailableError } from '../common/errors.ts';
 import type { Telemetry } from '../common/telemetry.ts';
 import type { Shard } from '../redis/availability.types.ts';
 import type { EntryDraft, Found } from './cache-entry.ts';
@@ -27,8 +26,9 @@ export class MeasuredCacheStore implements CacheStore {
     return this.store.shardOf(key);
   }
 
+  /** Counted by `CacheReader`, which looks at the clock anyway. */
   read(key: string): Promise<Found> {
-    return this.measured('read', this.store.read(key));
+    return this.store.read(key);
   }
 
   versions(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
@@ -88,14 +88,11 @@ export class MeasuredCacheStore implements CacheStore {
     const counts = this.telemetry.operations.of(operation);
     return answer.then(
       (result) => {
-        counts.durations.record(performance.now() - startedAt);
+        counts.ended(performance.now() - startedAt);
         return result;
       },
       (error: unknown) => {
-        counts.durations.record(performance.now() - startedAt);
-        if (isStoreUnavailableError(error)) counts.unavailable++;
-        else if (isOutcomeUnknownError(error)) counts.unknown++;
-        else counts.refused++;
+        counts.ended(performance.now() - startedAt, error);
         throw error;
       },
     );

@@ -39,6 +39,8 @@ export interface ResolvedReadOptions {
   readonly schema: StandardSchema | undefined;
   /** Whether a fresh value in memory is all that is asked for. */
   readonly isServedAtOnce: boolean;
+  /** A fresh value on the server is served as it is, and looked for first. */
+  readonly isPlain: boolean;
   /** Where the read is counted, if not with its namespace. */
   readonly counts: CacheCounts | undefined;
 }
@@ -113,6 +115,7 @@ export class ReadOptionsResolver {
     const graceMs = read.grace ?? defaults.graceMs;
     const window = read.staleWhileRevalidate ?? defaults.staleWhileRevalidate;
     const earlyRefresh = unlessNone(read.earlyRefresh ?? defaults.earlyRefresh);
+    const coalesce = read.coalesce ?? defaults.coalesce;
     const tier = read.tier ?? defaults.tier;
     const schema = unlessNone(read.schema ?? defaults.schema);
     return {
@@ -124,11 +127,12 @@ export class ReadOptionsResolver {
       jitter: read.jitter ?? defaults.jitter,
       ...split(read.tags ?? defaults.tags),
       cacheNull: read.cacheNull ?? defaults.cacheNull,
-      coalesce: read.coalesce ?? defaults.coalesce,
+      coalesce,
       isFrozen: (read.read ?? defaults.read) === 'frozen',
       earlyRefresh,
       tier,
       schema,
+      isPlain: coalesce !== 'off' && tier !== 'l1' && schema === undefined,
       isServedAtOnce: tier !== 'l2' && earlyRefresh === undefined && schema === undefined,
       counts: read.name === undefined ? undefined : this.caches.of(read.name),
     };

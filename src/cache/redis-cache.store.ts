@@ -1,4 +1,3 @@
-import { isWrongTypeError } from '../common/errors.ts';
 import type { RedisDoor, Shard } from '../redis/availability.types.ts';
 import { ABANDON, ACQUIRE, BUMP, CAPTURE, DESCRIBE, EXPIRE, FILL, REMOVE, RENEW, SPOIL, WRITE } from './cache.lua.ts';
 import { ABSENT, decodeEntry, encodeBody, type EntryDraft, type Found } from './cache-entry.ts';
@@ -25,7 +24,7 @@ export class RedisCacheStore implements CacheStore {
   }
 
   read(key: string): Promise<Found> {
-    return this.connection.get(key).then(foundIn, foundBy);
+    return this.connection.get(key, foundIn);
   }
 
   get shards(): readonly Shard[] {
@@ -41,8 +40,7 @@ export class RedisCacheStore implements CacheStore {
   }
 
   async versions(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
-    const raw = await Promise.all(keys.map((key) => this.connection.get(key)));
-    return raw.map((version) => version?.toString('latin1'));
+    return Promise.all(keys.map((key) => this.connection.get(key, versionIn)));
   }
 
   capture(keys: readonly string[], keepMs: number): Promise<readonly string[]> {
@@ -141,9 +139,4 @@ export class RedisCacheStore implements CacheStore {
 }
 
 const foundIn = (raw: Buffer | null): Found => (raw === null ? ABSENT : decodeEntry(raw));
-
-/** Read among others a key of another type is null, read alone it is an error: here it is the same. */
-function foundBy(error: unknown): Found {
-  if (isWrongTypeError(error)) return ABSENT;
-  throw error;
-}
+const versionIn = (raw: Buffer | null): string | undefined => raw?.toString('latin1');

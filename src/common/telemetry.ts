@@ -1,4 +1,5 @@
 import { ByName } from './by-name.ts';
+import { isOutcomeUnknownError, isStoreUnavailableError } from './errors.ts';
 import { Histogram } from './histogram.ts';
 
 /** Calls of one operation on the store. */
@@ -10,6 +11,15 @@ export class OperationCounts {
   unknown = 0;
   /** Anything else that was refused. */
   refused = 0;
+
+  /** @param error what it failed of, unless it succeeded */
+  ended(ms: number, error?: unknown): void {
+    this.durations.record(ms);
+    if (error === undefined) return;
+    if (isStoreUnavailableError(error)) this.unavailable++;
+    else if (isOutcomeUnknownError(error)) this.unknown++;
+    else this.refused++;
+  }
 }
 
 /** What came of asking for one lock. */

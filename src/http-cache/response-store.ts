@@ -55,6 +55,7 @@ const OPTIONS: ResolvedReadOptions = {
   tier: 'both',
   schema: undefined,
   isServedAtOnce: false,
+  isPlain: true,
   counts: undefined,
 };
 

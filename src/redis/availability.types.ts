@@ -61,10 +61,11 @@ export interface RedisDoor {
   /** The server's clock in milliseconds since the epoch, as last learned from it; this machine's before that. */
   now(): number;
   /**
-   * Reads one string key. The reads of one event-loop turn travel as one MGET where the server allows it. A key of
-   * another type reads as null then, and is a `WrongTypeError` when it is read alone.
+   * Reads one string key; a key of another type is null. The reads of one event-loop turn travel as one MGET where the
+   * server allows it.
+   * @param reply what is made of the value; callers of one key may get the same Buffer, which nobody may change
    */
-  get(key: string): Promise<Buffer | null>;
+  get<R>(key: string, reply: (raw: Buffer | null) => R): Promise<R>;
   /** Runs a keyed script; the calls of one turn travel together where the server allows it. */
   run<R>(script: KeyedScript<R>, key: string, ...args: readonly ScriptArgument[]): Promise<R>;
   /**

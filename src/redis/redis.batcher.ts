@@ -28,7 +28,9 @@ interface Request<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (error: unknown) => void;
 }
-type Read = Request<Buffer | null>;
+interface Read extends Request<unknown> {
+  readonly reply: (raw: Buffer | null) => unknown;
+}
 interface Call extends Request<unknown> {
   readonly script: KeyedScript<unknown>;
   readonly args: readonly ScriptArgument[];
@@ -52,12 +54,11 @@ export class RedisBatcher {
     private readonly traits: ServerTraits,
   ) {}
 
-  /** Callers that ask for the same key in one turn may get the same Buffer, which nobody may change. */
-  get(key: string): Promise<Buffer | null> {
-    return new Promise((resolve, reject) => {
-      this.#reads.push({ key, resolve, reject });
+  get<R>(key: string, reply: (raw: Buffer | null) => R): Promise<R> {
+    return new Promise<unknown>((resolve, reject) => {
+      this.#reads.push({ key, reply, resolve, reject });
       this.#schedule();
-    });
+    }) as Promise<R>;
   }
 
   /** @throws RangeError when the number of arguments is not the script's: it would shift those of the other calls */
@@ -92,8 +93,8 @@ export class RedisBatcher {
   }
 
   #read(reads: readonly Read[]): void {
-    if (reads.length > 1 && this.traits.takesSeveralKeys) this.#readTogether(reads);
-    else for (const { key, ...request } of reads) this.#send('get', key, (client) => client.getBuffer(key), request);
+    if (this.traits.takesSeveralKeys) this.#readTogether(reads);
+    else for (const read of reads) this.#readTogether([read]);
   }
 
   #readTogether(reads: readonly Read[]): void {
@@ -103,7 +104,7 @@ export class RedisBatcher {
     this.#send('get', keys[0], (client) => orRefused(client.mgetBuffer(keys), keys), {
       resolve: (values) => {
         if (values === REFUSED) this.#oneByOne(() => this.#read(reads));
-        else for (const { key, resolve } of reads) resolve(values[positions.get(key) ?? 0] ?? null);
+        else for (const { key, reply, resolve } of reads) resolve(reply(values[positions.get(key) ?? 0] ?? null));
       },
       reject: (error) => reads.forEach((read) => read.reject(error)),
     });

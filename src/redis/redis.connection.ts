@@ -167,8 +167,8 @@ export class RedisConnection implements RedisDoor {
     }
   }
 
-  get(key: string): Promise<Buffer | null> {
-    return this.#door.get(key);
+  get<R>(key: string, reply: (raw: Buffer | null) => R): Promise<R> {
+    return this.#door.get(key, reply);
   }
 
   run<R>(script: KeyedScript<R>, key: string, ...args: readonly ScriptArgument[]): Promise<R> {

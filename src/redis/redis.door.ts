@@ -54,13 +54,13 @@ export class CommandDoor implements RedisDoor, BatchTransport {
   }
 
   now(): number {
-    const { clock } = this.#parts;
-    if (clock.isOutdated) void this.#anyShard()?.link.learnTime();
-    return clock.now();
+    return this.#parts.clock.now(this.#learnTime);
   }
 
-  get(key: string): Promise<Buffer | null> {
-    return this.#batcher.get(key);
+  readonly #learnTime = (): void => void this.#anyShard()?.link.learnTime();
+
+  get<R>(key: string, reply: (raw: Buffer | null) => R): Promise<R> {
+    return this.#batcher.get(key, reply);
   }
 
   run<R>(script: KeyedScript<R>, key: string, ...args: readonly ScriptArgument[]): Promise<R> {

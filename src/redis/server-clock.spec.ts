@@ -34,10 +34,14 @@ describe('ServerClock', () => {
 
   it('wants to be asked again after a minute, and once a minute while nobody answers', async () => {
     const clock = new ServerClock();
-    expect(clock.isOutdated).toBe(true);
+    const outdated = jest.fn<() => void>();
+    clock.now(outdated);
+    expect(outdated).toHaveBeenCalledTimes(1);
     await expect(clock.learn(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
-    expect(clock.isOutdated).toBe(false);
+    clock.now(outdated);
+    expect(outdated).toHaveBeenCalledTimes(1);
     jest.advanceTimersByTime(60_001);
-    expect(clock.isOutdated).toBe(true);
+    clock.now(outdated);
+    expect(outdated).toHaveBeenCalledTimes(2);
   });
 });

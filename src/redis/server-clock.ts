@@ -5,13 +5,15 @@ export class ServerClock {
   #offsetMs: number | undefined;
   #learnedAt = -Infinity;
 
-  /** Milliseconds since the epoch; this machine's clock until the server was asked once. */
-  now(): number {
-    return this.#offsetMs === undefined ? Date.now() : Math.round(performance.now() + this.#offsetMs);
-  }
-
-  get isOutdated(): boolean {
-    return performance.now() - this.#learnedAt > REFRESH_EVERY_MS;
+  /**
+   * Milliseconds since the epoch; this machine's clock until the server was asked once.
+   * @param outdated called when the server should be asked again
+   */
+  now(outdated: () => void = () => undefined): number {
+    // One look at the clock for both: every read on the server needs the time.
+    const passedMs = performance.now();
+    if (passedMs - this.#learnedAt > REFRESH_EVERY_MS) outdated();
+    return this.#offsetMs === undefined ? Date.now() : Math.round(passedMs + this.#offsetMs);
   }
 
   /** Asks for the server's time (`TIME`: seconds, microseconds), assuming that it was read half-way through the trip. */
