@@ -125,7 +125,17 @@ export const providers: Provider[] = [
       // In memory mode the tier holds a second copy: leaving it is no loss.
       const onEvict = backend.keyspace === undefined ? () => telemetry.evictions++ : undefined;
       const trips = telemetry.operations.of('read');
-      const engine = new CacheEngine({ store, recoveryStore, tier, waiters, keys, options: cache, trace, onEvict, trips });
+      const engine = new CacheEngine({
+        store,
+        recoveryStore,
+        tier,
+        waiters,
+        keys,
+        options: cache,
+        trace,
+        onEvict,
+        trips,
+      });
       joinServer(engine, backend, telemetry);
       engine.windows.start();
       return engine;

@@ -162,6 +162,7 @@ export class CacheService {
       const order = this.#order(key, this.#parts.read.forRead(ttl), factory);
       return this.#isCached(order.key) ? this.#stack.getOrSet(order) : this.#stack.bypass(order);
     } catch (error) {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- whatever an option's getter threw
       return Promise.reject(error);
     }
   }

@@ -65,7 +65,7 @@ export interface RedisDoor {
    * server allows it.
    * @param reply what is made of the value; callers of one key may get the same Buffer, which nobody may change
    */
-  get<R>(key: string, reply: (raw: Buffer | null) => R): Promise<R>;
+  get<R = Buffer | null>(key: string, reply?: (raw: Buffer | null) => R): Promise<R>;
   /** Runs a keyed script; the calls of one turn travel together where the server allows it. */
   run<R>(script: KeyedScript<R>, key: string, ...args: readonly ScriptArgument[]): Promise<R>;
   /**

@@ -29,7 +29,7 @@ interface Request<T> {
   readonly reject: (error: unknown) => void;
 }
 interface Read extends Request<unknown> {
-  readonly reply: (raw: Buffer | null) => unknown;
+  readonly reply: ((raw: Buffer | null) => unknown) | undefined;
 }
 interface Call extends Request<unknown> {
   readonly script: KeyedScript<unknown>;
@@ -54,7 +54,7 @@ export class RedisBatcher {
     private readonly traits: ServerTraits,
   ) {}
 
-  get<R>(key: string, reply: (raw: Buffer | null) => R): Promise<R> {
+  get<R = Buffer | null>(key: string, reply?: (raw: Buffer | null) => R): Promise<R> {
     return new Promise<unknown>((resolve, reject) => {
       this.#reads.push({ key, reply, resolve, reject });
       this.#schedule();
@@ -104,7 +104,7 @@ export class RedisBatcher {
     this.#send('get', keys[0], (client) => orRefused(client.mgetBuffer(keys), keys), {
       resolve: (values) => {
         if (values === REFUSED) this.#oneByOne(() => this.#read(reads));
-        else for (const { key, reply, resolve } of reads) resolve(reply(values[positions.get(key) ?? 0] ?? null));
+        else for (const read of reads) answer(read, values[positions.get(read.key) ?? 0] ?? null);
       },
       reject: (error) => reads.forEach((read) => read.reject(error)),
     });
@@ -191,6 +191,8 @@ const concerns = ({ calls }: Group, key: string): boolean => calls.some((call) =
 
 const accepts = ({ script, shared }: Group, call: Call): boolean =>
   script === call.script && shared.every((arg, index) => arg === call.args[index]);
+
+const answer = ({ reply, resolve }: Read, raw: Buffer | null): void => resolve(reply === undefined ? raw : reply(raw));
 
 async function orRefused<T>(reply: Promise<T>, keys: readonly string[]): Promise<T | typeof REFUSED> {
   try {

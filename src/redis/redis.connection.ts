@@ -167,7 +167,7 @@ export class RedisConnection implements RedisDoor {
     }
   }
 
-  get<R>(key: string, reply: (raw: Buffer | null) => R): Promise<R> {
+  get<R = Buffer | null>(key: string, reply?: (raw: Buffer | null) => R): Promise<R> {
     return this.#door.get(key, reply);
   }
 

@@ -59,7 +59,7 @@ export class CommandDoor implements RedisDoor, BatchTransport {
 
   readonly #learnTime = (): void => void this.#anyShard()?.link.learnTime();
 
-  get<R>(key: string, reply: (raw: Buffer | null) => R): Promise<R> {
+  get<R = Buffer | null>(key: string, reply?: (raw: Buffer | null) => R): Promise<R> {
     return this.#batcher.get(key, reply);
   }
 

@@ -34,7 +34,7 @@ describe('ServerClock', () => {
 
   it('wants to be asked again after a minute, and once a minute while nobody answers', async () => {
     const clock = new ServerClock();
-    const outdated = jest.fn<() => void>();
+    const outdated = jest.fn<undefined, []>();
     clock.now(outdated);
     expect(outdated).toHaveBeenCalledTimes(1);
     await expect(clock.learn(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
