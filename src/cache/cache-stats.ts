@@ -1,4 +1,5 @@
 import { isStoreFailure } from '../common/errors.ts';
+import type { Shard } from '../redis/availability.types.ts';
 import type { RedisConnection } from '../redis/redis.connection.ts';
 import type { CacheEngine } from './cache-engine.ts';
 import type { StatsWindow, WindowStats } from './cache-windows.ts';
@@ -19,7 +20,7 @@ export interface LocalStats {
   readonly windows: Readonly<Record<StatsWindow, WindowStats>>;
 }
 
-/** The server's own figures, which count everything on it. */
+/** The server's own figures, which count everything on it; in a cluster on all of its primaries that answer. */
 export interface ServerStats {
   readonly keys: number;
   readonly bytes: number;
@@ -41,6 +42,25 @@ export interface CacheStatsParts {
   /** What holds the values of this process. */
   readonly memory: LocalStats['l1'];
 }
+
+/** Null when it does not answer. */
+async function statsOf(connection: RedisConnection, shard: Shard): Promise<ServerStats | null> {
+  try {
+    const [keys, info] = await Promise.all([
+      connection.executeOn(shard, 'stats.keys', (node) => node.dbsize()),
+      connection.executeOn(shard, 'stats.memory', (node) => node.info('memory')),
+    ]);
+    return { keys, bytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1] ?? 0) };
+  } catch (error) {
+    if (isStoreFailure(error)) return null;
+    throw error;
+  }
+}
+
+const added = (one: ServerStats, other: ServerStats): ServerStats => ({
+  keys: one.keys + other.keys,
+  bytes: one.bytes + other.bytes,
+});
 
 /** Reads what `getStats` shows. */
 export class CacheStatsReader {
@@ -65,16 +85,8 @@ export class CacheStatsReader {
   async server(): Promise<ServerStats | null> {
     const { connection } = this.parts;
     if (connection === undefined) return null;
-    try {
-      const [keys, info] = await Promise.all([
-        connection.execute('stats.keys', (client) => client.dbsize()),
-        connection.execute('stats.memory', (client) => client.info('memory')),
-      ]);
-      return { keys, bytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1] ?? 0) };
-    } catch (error) {
-      if (isStoreFailure(error)) return null;
-      throw error;
-    }
+    const answers = await Promise.all(connection.shards.map((shard) => statsOf(connection, shard)));
+    return answers.reduce((sum, one) => (sum && one ? added(sum, one) : (sum ?? one)), null);
   }
 
   /** A cluster that was never reached has no shards. */

@@ -2,14 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import type { INestApplication } from '@nestjs/common';
 import type { App } from 'supertest/types.js';
 import { VERSION } from '../../src/admin/version.ts';
 import { CacheService, CircuitBreakerService, type CacheModuleOptions } from '../../src/index.ts';
-import { ADMIN_TOKEN, AdminClient, keyPath } from '../support/admin-client.ts';
+import { ADMIN_TOKEN, AdminClient } from '../support/admin-client.ts';
 import { eventually } from '../support/eventually.ts';
 import { HOST } from '../support/free-ports.ts';
 import { openHttpApp } from '../support/http-app.ts';
@@ -36,75 +35,6 @@ async function start(
   open.push(app);
   return { app, admin: new AdminClient(app), cache: app.get(CacheService) };
 }
-
-/** Every command that the server is sent while `act` runs, from scripts too. */
-async function monitored(act: () => Promise<unknown>): Promise<string[]> {
-  const socket = createConnection(server.port, HOST);
-  let heard = '';
-  socket.on('data', (chunk) => (heard += chunk.toString()));
-  socket.write('MONITOR\r\n');
-  await eventually(() => heard.startsWith('+OK'));
-  await act();
-  await server.ask('ECHO', 'the end');
-  await eventually(() => heard.includes('the end'));
-  socket.destroy();
-  return heard.split('\r\n').flatMap((line) => /\] "(\w+)"/.exec(line)?.[1]?.toLowerCase() ?? []);
-}
-
-const READING =
-  'evalsha eval type pttl getrange strlen scan get mget exists xrevrange ping info dbsize publish echo time';
-
-it('leaves the keys of others alone, whatever is asked for', async () => {
-  const { admin, cache } = await start();
-  const foreign = ['app', 'app:v2:a', 'app:v1', 'other:v1:a', 'xapp:v1:a', 'app:v1@lock', 'a'];
-  for (const key of foreign) await server.ask('SET', key, 'mine');
-  await cache.setMany(Array.from({ length: 50 }, (_, index) => [`a:${index}`, 1]));
-  for (const value of ['*', '../*', '*:v1:*', '\\*', '[a-z]*']) await admin.confirmed({ by: 'pattern', value });
-  for (const value of ['', 'other', '*', '..']) await admin.confirmed({ by: 'namespace', value });
-  for (const key of foreign) await admin.send('DELETE', keyPath(key));
-  await admin.confirmed({ by: 'tag', value: 'x' });
-  await admin.confirmed({ by: 'path', value: '/' });
-  await admin.send('POST', '/locks:clear', { pattern: '*', reason: 'because', confirm: true });
-  await admin.confirmed({ by: 'all', reason: 'because' });
-  await new AdminClient(open[0]!, ADMIN_TOKEN, '/cache').send('DELETE', '/keys?pattern=*&confirm=true');
-  for (const key of foreign) expect([key, await server.ask('GET', key)]).toEqual([key, '$4\r\nmine\r\n']);
-  expect(await cache.has('a:1')).toBe(false);
-});
-
-it('looks and tries without a write', async () => {
-  const { admin, cache } = await start({ admin: { values: 'full' } });
-  await cache.set('a:1', 1, { tags: ['t'] });
-  await cache.sadd('a:set', 'x');
-  await admin.get('/status');
-  const commands = await monitored(async () => {
-    for (const path of [
-      '/status',
-      '/stats',
-      '/keys',
-      keyPath('a:1'),
-      `${keyPath('a:1')}/value`,
-      '/audit',
-      '/namespaces',
-    ]) {
-      expect((await admin.get(path)).status).toBe(200);
-    }
-  });
-  expect(commands.filter((command) => !READING.split(' ').includes(command))).toEqual([]);
-  const dry = await monitored(async () => {
-    for (const by of ['pattern', 'namespace', 'tag', 'key']) {
-      const { body } = await admin.send('POST', '/invalidations', {
-        by,
-        value: by === 'key' ? 'a:1' : 'a',
-        dryRun: true,
-      });
-      expect(body).toMatchObject({ dryRun: true, affected: 0 });
-    }
-  });
-  expect(dry.filter((command) => !READING.split(' ').includes(command))).toEqual([]);
-  const { body } = await admin.get('/audit');
-  expect((body['items'] as { dryRun: boolean }[]).map(({ dryRun }) => dryRun)).toEqual([true, true, true, true]);
-  expect(await cache.has('a:1')).toBe(true);
-});
 
 it('has other instances drop what is invalidated before it answers, and breakers follow', async () => {
   const [one, other] = [await start(), await start()];

@@ -13,7 +13,7 @@ export interface AdminAnswer {
   readonly body: Record<string, unknown>;
 }
 
-type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+export type AdminMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** Talks to the admin API as its document says, and holds every answer against that document. */
 export class AdminClient {
@@ -37,7 +37,12 @@ export class AdminClient {
     return this.send('POST', '/invalidations', { ...body, confirm: dry['confirm'] });
   }
 
-  async send(method: Method, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<AdminAnswer> {
+  async send(
+    method: AdminMethod,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<AdminAnswer> {
     const verb = method.toLowerCase() as 'get';
     const agent = request(this.app.getHttpServer());
     const call = agent[verb](this.base + path).set(headers);
@@ -47,7 +52,7 @@ export class AdminClient {
     return answer;
   }
 
-  #check(method: Method, path: string, { status, headers, body }: AdminAnswer): void {
+  #check(method: AdminMethod, path: string, { status, headers, body }: AdminAnswer): void {
     const [bare = ''] = path.split('?');
     const found = Object.entries(this.#api.paths).find(([template]) => formOf(template).test(bare));
     const responses = found?.[1][method.toLowerCase()]?.responses;

@@ -49,7 +49,7 @@ export function positionIn(signer: Signer, cursor: string | undefined, filter: r
 /** @throws AdminProblem 404: what cannot be a key is not there */
 export function keyIn(encoded: string): string {
   const key = Buffer.from(encoded, 'base64url').toString();
-  const isExact = key !== '' && Buffer.from(key).toString('base64url') === encoded.replace(/=+$/, '');
+  const isExact = key.trim() !== '' && Buffer.from(key).toString('base64url') === encoded.replace(/=+$/, '');
   if (!isExact) throw new AdminProblem(404, 'NOT_FOUND', 'There is no such key');
   return key;
 }
