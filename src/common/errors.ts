@@ -80,9 +80,11 @@ export class StoreUnavailableError extends ServiceUnavailableException {
   readonly code = 'KEEP_STORE_UNAVAILABLE';
   readonly [BRAND] = true;
 
+  /** @param answer first word of what the server answered instead, such as `OOM`; undefined when it was not asked */
   constructor(
     readonly operation: string,
     reason: string,
+    readonly answer?: string,
   ) {
     super(bodyOf(503, 'KEEP_STORE_UNAVAILABLE', `${operation} was not executed: ${reason}`));
   }

@@ -9,6 +9,8 @@ export class OperationCounts {
   unavailable = 0;
   /** The server was asked and did not answer in time: `OutcomeUnknownError`. */
   unknown = 0;
+  /** The server has no memory left for it, and answers everything else. */
+  oom = 0;
   /** Anything else that was refused. */
   refused = 0;
 
@@ -16,7 +18,7 @@ export class OperationCounts {
   ended(ms: number, error?: unknown): void {
     this.durations.record(ms);
     if (error === undefined) return;
-    if (isStoreUnavailableError(error)) this.unavailable++;
+    if (isStoreUnavailableError(error)) this[error.answer === 'OOM' ? 'oom' : 'unavailable']++;
     else if (isOutcomeUnknownError(error)) this.unknown++;
     else this.refused++;
   }

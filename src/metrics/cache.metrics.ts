@@ -19,9 +19,10 @@ function* hits(facts: Facts): Iterable<Reading> {
 }
 
 function* errors({ telemetry }: Facts): Iterable<Reading> {
-  for (const [operation, { unavailable, unknown, refused }] of telemetry.operations) {
+  for (const [operation, { unavailable, unknown, oom, refused }] of telemetry.operations) {
     yield [unavailable, operation, 'unavailable'];
     yield [unknown, operation, 'unknown'];
+    yield [oom, operation, 'oom'];
     yield [refused, operation, 'refused'];
   }
 }

@@ -24,7 +24,7 @@ export function failureOf(operation: string, error: unknown): Error {
   if (isCacheInfrastructureError(error) || isProgrammingError(error)) return error;
   if (isWrongType(error)) return new WrongTypeError(`${operation}: the key holds another kind of data`);
   const code = replyCodeOf(error);
-  if (code !== undefined) return new StoreUnavailableError(operation, `the server answered ${code}`);
+  if (code !== undefined) return new StoreUnavailableError(operation, `the server answered ${code}`, code);
   if (isNotSent(error)) return new StoreUnavailableError(operation, 'the server is not connected');
   return new OutcomeUnknownError(operation, reasonOf(error));
 }

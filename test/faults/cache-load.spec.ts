@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { Redis } from 'ioredis';
+import { register } from 'prom-client';
+import { CircuitBreakerService } from '../../src/index.ts';
 import { openCacheApp, type CacheApp } from '../support/cache-app.ts';
 import { eventually } from '../support/eventually.ts';
 import { HOST } from '../support/free-ports.ts';
@@ -208,8 +210,16 @@ it('F01: a key is computed once per 1.5 seconds while the server is away', async
   expect(runs).toBeLessThanOrEqual(Math.ceil((performance.now() - startedAt) / DEGRADED_TTL_MS));
 });
 
+/** What becomes of the breaker in front of the server. */
+function movesOf({ module }: CacheApp): string[] {
+  const moves: string[] = [];
+  cleanUps.push(module.get(CircuitBreakerService).onStateChange(({ to }) => moves.push(to)));
+  return moves;
+}
+
 it('F07, F08: killed connections and a short sleep are no outage to anybody who reads', async () => {
   const [killed, asleep] = await Promise.all([set(), set(['--enable-debug-command', 'yes'])]);
+  const moves = movesOf(killed.app);
   const sleeping = asleep.raw.call('DEBUG', 'SLEEP', '0.3');
   for (let times = 0; times < 6; times++) {
     await sleep(250);
@@ -223,10 +233,30 @@ it('F07, F08: killed connections and a short sleep are no outage to anybody who 
     expect(longest(reads.samples)).toBeLessThan(DEADLINE_MS + 100 + reads.lagMs);
   }
   expect(p99(killed.reads.samples)).toBeLessThan(100 + killed.reads.lagMs);
+  expect(moves).toEqual([]);
+});
+
+it('F08: a server that is asleep for half a second has few calls fail, and the breaker stays closed', async () => {
+  const { app, raw, reads, nothing } = await set(['--enable-debug-command', 'yes']);
+  await reads.stop();
+  const moves = movesOf(app);
+  const startedAt = performance.now();
+  const sleeping = raw.call('DEBUG', 'SLEEP', '0.5');
+  expect(await app.cache.getOrSet('first', '60s', () => 'made')).toBe('made');
+  expect(await app.cache.getOrSet('second', '60s', () => 'made')).toBe('made');
+  expect(performance.now() - startedAt).toBeLessThan(700 + nothing.lagMs);
+  await sleeping;
+  await eventually(async () => {
+    await app.cache.set('third', 'stored');
+    expect(await raw.exists('app:v1:third')).toBe(1);
+  });
+  expect(app.cache.isRedisAvailable()).toBe(true);
+  expect(moves).toEqual([]);
 });
 
 it('F10: a server without memory still serves hits and deletes; what cannot be stored is answered', async () => {
   const { raw, app } = await set();
+  const moves = movesOf(app);
   await app.cache.set('there', 'value');
   const [, used] = /used_memory:(\d+)/.exec(await raw.info('memory'))!;
   await raw.config('SET', 'maxmemory', String(Number(used) - 1_000));
@@ -237,4 +267,6 @@ it('F10: a server without memory still serves hits and deletes; what cannot be s
   expect(await app.cache.get('there')).toBeUndefined();
   expect(app.cache.isRedisAvailable()).toBe(true);
   expect(app.cache.getMetrics().errors).toBeGreaterThan(0);
+  expect(await register.metrics()).toMatch(/^cache_errors_total\{operation="write",kind="oom"\} [1-9]/m);
+  expect(moves).toEqual([]);
 });
