@@ -1,6 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Lock } from './lock.handle.ts';
 
+/** What is locked, by its key in the store. */
+interface Keyed {
+  readonly key: string;
+}
+
 /** Work that is done under a lock. */
 export class ProtectedWork {
   readonly outer = currentWork();
@@ -16,7 +21,7 @@ export class ProtectedWork {
   /** @param owner whose locks these are: two applications in one process do not know each other's */
   constructor(
     readonly lock: Lock,
-    readonly keys: readonly string[],
+    readonly resources: readonly Keyed[],
     readonly owner: object,
   ) {
     this.ended = new Promise((resolve) => (this.end = resolve));
@@ -73,13 +78,15 @@ export function currentWork(): ProtectedWork | undefined {
 }
 
 /** Whether the calling code holds one of these already. */
-export function isReentrant(keys: readonly string[], owner: object): boolean {
+export function isReentrant(resources: readonly Keyed[], owner: object): boolean {
   for (let work = currentWork(); work !== undefined; work = work.outer) {
-    const { keys: held } = work;
-    if (!work.isOver && work.owner === owner && keys.some((key) => held.includes(key))) return true;
+    if (!work.isOver && work.owner === owner && haveOneInCommon(work.resources, resources)) return true;
   }
   return false;
 }
+
+const haveOneInCommon = (some: readonly Keyed[], others: readonly Keyed[]): boolean =>
+  some.some(({ key }) => others.some((other) => other.key === key));
 
 function leaveSoon(): void {
   idle ??= setTimeout(() => {

@@ -2,6 +2,7 @@ import type { Logger } from '@nestjs/common';
 import { isStoreFailure, StoreUnavailableError } from '../common/errors.ts';
 import { Telemetry } from '../common/telemetry.ts';
 import { within } from '../common/within.ts';
+import { HeldLocks } from './held-locks.ts';
 import { LockBundle } from './lock-bundle.ts';
 import { isReentrant, ProtectedWork } from './lock-context.ts';
 import { type Held, type Lease, newToken } from './lock-lease.ts';
@@ -10,7 +11,7 @@ import { LockCounter, type LockMetrics } from './lock-metrics.ts';
 import type { LockRequest } from './lock-request.ts';
 import type { LockStore } from './lock-store.interface.ts';
 import { LockLostError, LockReentranceError, LockUnavailableError } from './lock.errors.ts';
-import { LockHandle } from './lock.handle.ts';
+import { type HandleHost, type LockEnd, LockHandle } from './lock.handle.ts';
 import { MemoryLockStore } from './memory-lock.store.ts';
 
 /** A resource by its name, and by its key in the store. */
@@ -33,9 +34,11 @@ export class LockKeeper {
   readonly lines: LockLines;
   /** What `onOutage: 'local'` falls back to. */
   readonly #local = new LockLines(new MemoryLockStore());
-  readonly #handles = new Set<LockHandle>();
+  readonly #held = new HeldLocks();
   readonly #works = new Set<ProtectedWork>();
   readonly #counter: LockCounter;
+  readonly #served: HandleHost;
+  readonly #degraded: HandleHost;
   #isClosed = false;
 
   constructor(
@@ -45,6 +48,9 @@ export class LockKeeper {
   ) {
     this.#counter = new LockCounter(telemetry);
     this.lines = new LockLines(store);
+    const ended = (handle: LockHandle, end: LockEnd): void => this.#ended(handle, end);
+    this.#served = { lines: this.lines, isDegraded: false, ended };
+    this.#degraded = { lines: this.#local, isDegraded: true, ended };
   }
 
   get metrics(): LockMetrics {
@@ -57,21 +63,20 @@ export class LockKeeper {
    * @throws LockUnavailableError, LockReentranceError, and what the request's signal was aborted with
    */
   async take(resources: readonly Resource[], request: LockRequest): Promise<HeldLock | Held> {
-    const name = nameOf(resources);
-    if (isReentrant(keysOf(resources), this)) throw new LockReentranceError(name);
+    if (isReentrant(resources, this)) throw new LockReentranceError(nameOf(resources));
     try {
-      return await this.#takeFrom(this.lines, resources, request);
+      return await this.#takeFrom(this.#served, resources, request);
     } catch (error) {
       if (!isStoreFailure(error)) throw error;
-      if (request.onOutage === 'local') return this.#takeFrom(this.#local, resources, request);
+      if (request.onOutage === 'local') return this.#takeFrom(this.#degraded, resources, request);
       this.#counter.count('unavailable', request.name);
-      throw new LockUnavailableError(name, error);
+      throw new LockUnavailableError(nameOf(resources), error);
     }
   }
 
   /** Begins work under a lock, which is waited for at a shutdown; it has to be ended with `finish`. */
   begin(lock: HeldLock, resources: readonly Resource[]): ProtectedWork {
-    const work = new ProtectedWork(lock, keysOf(resources), this);
+    const work = new ProtectedWork(lock, resources, this);
     this.#works.add(work);
     return work;
   }
@@ -97,7 +102,7 @@ export class LockKeeper {
    * @param holds which keys it is about
    */
   async verify(store: LockStore, holds: (key: string) => boolean): Promise<void> {
-    const concerned = [...this.#handles].filter(({ key, degraded }) => !degraded && holds(key));
+    const concerned = [...this.#held].filter(({ key, degraded }) => !degraded && holds(key));
     await Promise.all(concerned.map((handle) => handle.verify(store)));
   }
 
@@ -115,12 +120,12 @@ export class LockKeeper {
   async close(budgetMs: number): Promise<void> {
     await within(this.#worksDone(), budgetMs, undefined);
     const working = [...this.#works].map(({ lock }) => lock.token);
-    const idle = [...this.#handles].filter(({ token }) => !working.includes(token));
-    await within(Promise.all(idle.map(({ ended }) => ended)), GRACE_MS, undefined);
+    const idle = [...this.#held].filter(({ token }) => !working.includes(token));
+    await within(Promise.all(idle.map((handle) => handle.whenEnded())), GRACE_MS, undefined);
     this.#isClosed = true;
     const closing = new StoreUnavailableError('lock.acquire', 'the application is closing');
     for (const lines of [this.lines, this.#local]) lines.close(closing);
-    for (const handle of this.#handles) handle.abandon();
+    for (const handle of [...this.#held]) handle.abandon();
     await within(Promise.all(idle.map((handle) => handle.release())), GRACE_MS, undefined);
   }
 
@@ -128,54 +133,46 @@ export class LockKeeper {
     while (this.#works.size > 0) await Promise.all([...this.#works].map(({ ended }) => ended));
   }
 
-  async #takeFrom(lines: LockLines, resources: readonly Resource[], request: LockRequest): Promise<HeldLock | Held> {
-    const [first, ...others] = resources;
+  async #takeFrom(host: HandleHost, resources: readonly Resource[], request: LockRequest): Promise<HeldLock | Held> {
+    const [first, second] = resources;
     if (first === undefined || this.#isClosed) throw new StoreUnavailableError('lock.acquire', 'nothing can be taken');
     const askedAt = performance.now();
-    const outcome = await (others.length === 0
-      ? this.#takeOne(lines, first, request)
-      : this.#takeAll(lines, resources, request));
+    const outcome =
+      second === undefined
+        ? this.#hold(host, first, await host.lines.acquire(first.key, request), request)
+        : await this.#takeAll(host, resources, request);
+    if (request.replicas > 0 && outcome instanceof LockHandle) await this.#awaitReplicas(host, outcome, request);
     this.#counter.waited(performance.now() - askedAt);
     if ('kind' in outcome) this.#counter.count('conflict', request.name);
-    else this.#counter.count(outcome.degraded ? 'degraded' : 'acquired', request.name);
+    else this.#counter.count(host.isDegraded ? 'degraded' : 'acquired', request.name);
     return outcome;
   }
 
-  async #takeOne(lines: LockLines, { name, key }: Resource, request: LockRequest): Promise<LockHandle | Held> {
-    const lease = await lines.acquire(key, request);
+  #hold(host: HandleHost, { name }: Resource, lease: Lease | Held, request: LockRequest): LockHandle | Held {
     if (lease.kind === 'held') return lease;
-    const handle = this.#hold(lines, name, lease, request);
-    if (request.replicas > 0) await this.#awaitReplicas(lines, handle, request);
-    return handle;
-  }
-
-  #hold(lines: LockLines, resource: string, lease: Lease, { extend, name }: LockRequest): LockHandle {
-    const since = performance.now();
-    const handle: LockHandle = new LockHandle({
-      ...{ resource, lease, lines, extend },
-      degraded: lines === this.#local,
-      onEnd: (end) => {
-        this.#handles.delete(handle);
-        this.#counter.ended(performance.now() - since);
-        if (end === 'lost') this.#lost(resource, name);
-      },
-    });
-    this.#handles.add(handle);
+    const handle = new LockHandle(name, lease, request, host);
+    this.#held.add(handle);
     this.#counter.taken();
     return handle;
   }
 
-  #lost(resource: string, name: string | undefined): void {
+  #ended(handle: LockHandle, end: LockEnd): void {
+    this.#held.remove(handle);
+    this.#counter.ended(performance.now() - handle.since);
+    if (end === 'lost') this.#lost(handle);
+  }
+
+  #lost({ resource, name }: LockHandle): void {
     this.#counter.count('lost', name);
     if (!this.#isClosed)
       this.logger.warn(`The lock ${JSON.stringify(resource.slice(0, 120))} was lost before it was given back`);
   }
 
   /** A lock that a failover could forget is not given out. @throws LockUnavailableError */
-  async #awaitReplicas(lines: LockLines, handle: LockHandle, { replicas, name }: LockRequest): Promise<void> {
+  async #awaitReplicas(host: HandleHost, handle: LockHandle, { replicas, name }: LockRequest): Promise<void> {
     let have = 0;
     try {
-      have = await lines.store.replicated(handle.key, replicas);
+      have = await host.lines.store.replicated(handle.key, replicas);
     } catch (error) {
       if (!isStoreFailure(error)) throw error;
     }
@@ -186,7 +183,7 @@ export class LockKeeper {
     throw new LockUnavailableError(handle.resource, new StoreUnavailableError('lock.acquire', reason));
   }
 
-  async #takeAll(lines: LockLines, resources: readonly Resource[], request: LockRequest): Promise<LockBundle | Held> {
+  async #takeAll(host: HandleHost, resources: readonly Resource[], request: LockRequest): Promise<LockBundle | Held> {
     const giveUpAt = performance.now() + request.waitMs;
     const token = newToken();
     const taken: LockHandle[] = [];
@@ -194,7 +191,7 @@ export class LockKeeper {
       for (const resource of resources) {
         const waitMs = Math.max(0, giveUpAt - performance.now());
         // The first ones are kept while the last one is waited for.
-        const outcome = await this.#takeOne(lines, resource, { ...request, token, waitMs, extend: true });
+        const outcome = await this.#takeOne(host, resource, { ...request, token, waitMs, extend: true });
         if ('kind' in outcome) {
           await releaseAll(taken);
           return outcome;
@@ -208,6 +205,13 @@ export class LockKeeper {
     }
     if (!request.extend) for (const handle of taken) handle.stopExtending();
     return new LockBundle(nameOf(resources), taken as [LockHandle, ...LockHandle[]]);
+  }
+
+  async #takeOne(host: HandleHost, resource: Resource, request: LockRequest): Promise<LockHandle | Held> {
+    const handle = this.#hold(host, resource, await host.lines.acquire(resource.key, request), request);
+    if ('kind' in handle) return handle;
+    if (request.replicas > 0) await this.#awaitReplicas(host, handle, request);
+    return handle;
   }
 }
 
@@ -223,5 +227,3 @@ const releaseAll = (handles: readonly LockHandle[]): Promise<unknown> =>
 
 const nameOf = (resources: readonly Resource[]): string =>
   resources.length === 1 ? (resources[0]?.name ?? '') : resources.map(({ name }) => name).join(',');
-
-const keysOf = (resources: readonly Resource[]): readonly string[] => resources.map(({ key }) => key);

@@ -8,6 +8,8 @@ export interface Lease {
   readonly token: string;
   readonly ttlMs: number;
   readonly limit: number;
+  /** Its fence may be raised to that of other resources. */
+  readonly isOfSeveral: boolean;
   fence: number;
   /** Until when the holder may count on it, by `performance.now()`, which no one can set back. */
   endsAt: number;

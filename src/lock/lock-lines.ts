@@ -1,7 +1,7 @@
 import type { Held, Lease } from './lock-lease.ts';
 import { type LineHost, LockLine } from './lock-line.ts';
 import type { LockRequest } from './lock-request.ts';
-import type { LockStore } from './lock-store.interface.ts';
+import type { Awaitable, LockStore } from './lock-store.interface.ts';
 import type { LockWaiter } from './lock-waiter.ts';
 
 /** Everybody in this process who wants or holds a lease of one store, by key. */
@@ -19,7 +19,9 @@ export class LockLines implements LineHost {
 
   /** Callers that wait for their turn. */
   get waiters(): number {
-    return this.#asking.size;
+    let waiters = 0;
+    for (const line of this.#lines.values()) waiters += line.length;
+    return waiters;
   }
 
   /** Asks until the lease is granted or the wait is over, at least once; rejects with the signal's reason on abort. */
@@ -29,7 +31,7 @@ export class LockLines implements LineHost {
   }
 
   /** False when the token held nothing. @throws StoreUnavailableError, OutcomeUnknownError */
-  release(key: string, token: string): Promise<boolean> {
+  release(key: string, token: string): Awaitable<boolean> {
     return this.#lineOf(key).release(token);
   }
 

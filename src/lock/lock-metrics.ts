@@ -14,11 +14,16 @@ export interface LockMetrics {
 
 /** Counts what happens to locks in this process: under the names that decorators give them, all others together. */
 export class LockCounter {
+  /** Looked up once: most locks are taken by no decorator. */
+  #unnamed: LockCounts | undefined;
+
   constructor(private readonly telemetry: Telemetry) {}
 
   /** @param name what `@WithLock` calls it; undefined for what no decorator has declared */
   count(outcome: keyof LockCounts, name: string | undefined): void {
-    this.telemetry.locks.of(name)[outcome] += 1;
+    const counts =
+      name === undefined ? (this.#unnamed ??= this.telemetry.locks.of(name)) : this.telemetry.locks.of(name);
+    counts[outcome] += 1;
     this.telemetry.onLock?.(outcome, name);
   }
 

@@ -12,6 +12,10 @@ interface Holder {
   readonly limit: number;
   readonly endsAt: number;
   readonly fence: number;
+  /** The holder it follows: while that one is there it waits. */
+  readonly after?: string | undefined;
+  /** Who wait for it to begin, itself included. */
+  readonly callers?: number;
 }
 
 interface Place {
@@ -48,7 +52,7 @@ export class LockRecord {
     if (own.fence < atLeast) this.host.sawFence(atLeast);
     const fence = Math.max(own.fence, atLeast);
     this.#replace({ ...own, fence, endsAt: Math.max(own.endsAt, now + ttlMs) });
-    return { kind: 'acquired', fence };
+    return { kind: this.#isNext(own) ? 'next' : 'acquired', fence };
   }
 
   extend(now: number, token: string, ttlMs: number): boolean {
@@ -82,9 +86,15 @@ export class LockRecord {
     return this.#holders;
   }
 
-  /** Callers in the queue. */
+  /** The one whose lease runs, of several the last. */
+  runs(now: number): Holder | undefined {
+    return this.holders(now).findLast((holder) => !this.#isNext(holder));
+  }
+
+  /** Callers that wait. */
   get waiters(): number {
-    return this.#queue.reduce((sum, { callers }) => sum + callers, 0);
+    const next = this.#holders.find((holder) => this.#isNext(holder))?.callers ?? 0;
+    return this.#queue.reduce((sum, { callers }) => sum + callers, next);
   }
 
   isIdle(now: number): boolean {
@@ -107,10 +117,23 @@ export class LockRecord {
     const { token, limit } = claim;
     this.#leave(token);
     const askedAt = now - turn.askedMsAgo;
+    if (this.#mayFollow(turn.after, limit, askedAt)) {
+      return { kind: 'next', fence: this.#grant(now, claim, { after: turn.after, callers: turn.callers }) };
+    }
     const at = this.#placeFor(askedAt, slackMs);
     this.#queue.splice(at, 0, { token, limit, askedAt, keptUntil: now + turn.keepMs, callers: turn.callers });
     const fence = this.#serve(now, claim);
     return fence === undefined ? this.#heldFrom(now, claim) : { kind: 'acquired', fence };
+  }
+
+  #mayFollow(after: string | undefined, limit: number, askedAt: number): boolean {
+    const [holder, other] = this.#holders;
+    if (holder?.token !== after || other !== undefined || holder?.limit !== 1 || limit !== 1) return false;
+    return askedAt <= (this.#queue[0]?.askedAt ?? Infinity) + SLACK_MS;
+  }
+
+  #isNext({ after }: Holder): boolean {
+    return after !== undefined && this.#holders.some(({ token }) => token === after);
   }
 
   /** Those who asked first stand first; `slackMs` lets one in before others that asked a little earlier. */
@@ -136,9 +159,9 @@ export class LockRecord {
     return fence;
   }
 
-  #grant(now: number, { token, limit, ttlMs, atLeast = 0 }: LeaseClaim): number {
+  #grant(now: number, { token, limit, ttlMs, atLeast = 0 }: LeaseClaim, order: Pick<Holder, 'after' | 'callers'> = {}) {
     const fence = this.host.nextFence(atLeast);
-    this.#holders.push({ token, limit, fence, endsAt: now + ttlMs });
+    this.#holders.push({ token, limit, fence, endsAt: now + ttlMs, ...order });
     return fence;
   }
 

@@ -74,9 +74,11 @@ export class LockRequests {
   of(options?: LockOptions): LockRequest {
     if (options === undefined) return this.#byDefault;
     if (!Object.isFrozen(options)) return this.#read(options);
-    const known = this.#known.get(options) ?? this.#read(options);
-    this.#known.set(options, known);
-    return known;
+    const known = this.#known.get(options);
+    if (known !== undefined) return known;
+    const request = this.#read(options);
+    this.#known.set(options, request);
+    return request;
   }
 
   #read(options: LockOptions): LockRequest {

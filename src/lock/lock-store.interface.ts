@@ -1,6 +1,11 @@
-/** What asking for a lease led to. `remainingMs` is how long those in the way may still hold theirs. */
+/**
+ * What asking for a lease led to. `next` is a lease, too, but one that follows another holder's: who asked sees to it
+ * that nobody works under it before that one is given back. `remainingMs` is how long those in the way may still hold
+ * theirs.
+ */
 export type LockOutcome =
-  { readonly kind: 'acquired'; readonly fence: number } | { readonly kind: 'held'; readonly remainingMs: number };
+  | { readonly kind: 'acquired' | 'next'; readonly fence: number }
+  | { readonly kind: 'held'; readonly remainingMs: number };
 
 /** A lease that is asked for. */
 export interface LeaseClaim {
@@ -21,6 +26,11 @@ export interface Turn {
   readonly keepMs: number;
   /** How many callers stand behind this place. */
   readonly callers: number;
+  /**
+   * The token of a holder in the same process, which would like to be followed by this one. It is, unless one of them
+   * would share the key or somebody else is in front by more than `SLACK_MS`.
+   */
+  readonly after?: string;
 }
 
 export interface HandOver {

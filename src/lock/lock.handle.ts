@@ -2,7 +2,7 @@ import type { Duration } from '../common/duration.ts';
 import { isStoreFailure } from '../common/errors.ts';
 import { type Lease, leaseEnd } from './lock-lease.ts';
 import type { LockLines } from './lock-lines.ts';
-import { leaseMs } from './lock-request.ts';
+import { leaseMs, type LockRequest } from './lock-request.ts';
 import type { LockStore } from './lock-store.interface.ts';
 import { LockLostError, LockUnavailableError } from './lock.errors.ts';
 
@@ -38,14 +38,11 @@ export interface Lock {
 /** What a handle tells of its end, once. */
 export type LockEnd = 'released' | 'lost';
 
-interface LockHandleSetup {
-  readonly resource: string;
-  readonly lease: Lease;
+/** What a handle needs of those who gave it out. */
+export interface HandleHost {
   readonly lines: LockLines;
-  /** Prolong the lease until it is released. */
-  readonly extend: boolean;
-  readonly degraded: boolean;
-  readonly onEnd: (end: LockEnd) => void;
+  readonly isDegraded: boolean;
+  ended(handle: LockHandle, end: LockEnd): void;
 }
 
 /** Parts of the ttl after which the lease is renewed, and after which a renewal without an answer is repeated. */
@@ -55,32 +52,36 @@ const RETRY_PART = 1 / 9;
 /** Keeps a lease and watches over it, by this process's monotonic clock, until it is released or lost. */
 export class LockHandle implements Lock {
   readonly resource: string;
-  readonly degraded: boolean;
+  /** What figures are kept by. */
+  readonly name: string | undefined;
+  /** When it was taken, by `performance.now()`. */
+  readonly since = performance.now();
   readonly #lease: Lease;
-  readonly #lines: LockLines;
-  readonly #end: (end: LockEnd) => void;
-  /** Resolves when the lock was given back or lost. */
-  readonly ended: Promise<void>;
+  readonly #host: HandleHost;
   #extends: boolean;
   #isReleased = false;
+  #hasEnded = false;
+  #tellEnded: (() => void) | undefined;
   #lost: LockLostError | undefined;
   #abort: AbortController | undefined;
   /** One timer at a time: for the renewal, or for the end where there is none before it. */
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ resource, lease, lines, extend, degraded, onEnd }: LockHandleSetup) {
+  constructor(resource: string, lease: Lease, { extend, name }: LockRequest, host: HandleHost) {
     this.resource = resource;
-    this.degraded = degraded;
+    this.name = name;
     this.#lease = lease;
-    this.#lines = lines;
+    this.#host = host;
     this.#extends = extend;
-    let resolveEnded!: () => void;
-    this.ended = new Promise((resolve) => (resolveEnded = resolve));
-    this.#end = (end) => {
-      onEnd(end);
-      resolveEnded();
-    };
-    this.#watch(RENEWAL_PART);
+  }
+
+  get degraded(): boolean {
+    return this.#host.isDegraded;
+  }
+
+  /** How long it may go unwatched. */
+  get carefreeMs(): number {
+    return this.#lease.ttlMs * RENEWAL_PART;
   }
 
   get key(): string {
@@ -134,7 +135,7 @@ export class LockHandle implements Lock {
     this.#isReleased = true;
     clearTimeout(this.#timer);
     try {
-      const wasOurs = await this.#lines.release(this.#lease.key, this.token);
+      const wasOurs = await this.#host.lines.release(this.#lease.key, this.token);
       // Somebody took the lock away while the lease was still running: the work was not protected to its end.
       if (!wasOurs && performance.now() < this.#lease.endsAt) this.#lose();
       return wasOurs && !wasLost;
@@ -161,17 +162,28 @@ export class LockHandle implements Lock {
   async raiseFence(atLeast: number): Promise<void> {
     const { key, ttlMs, limit } = this.#lease;
     const endsAt = leaseEnd(performance.now(), ttlMs);
-    const outcome = await this.#lines.store.acquire(key, { token: this.token, ttlMs, limit, atLeast });
+    const outcome = await this.#host.lines.store.acquire(key, { token: this.token, ttlMs, limit, atLeast });
     if (outcome.kind === 'held') this.#lose();
     this.#assertHeld();
-    if (outcome.kind === 'acquired') this.#lease.fence = outcome.fence;
+    if (outcome.kind !== 'held') this.#lease.fence = outcome.fence;
     this.#holdUntil(endsAt);
+  }
+
+  /** Sees to it that it is renewed, and that it is known when it is lost. */
+  watch(): void {
+    if (!this.#isOver()) this.#watchFor(this.since + this.carefreeMs - performance.now());
+  }
+
+  /** Resolves when it was given back or lost. */
+  whenEnded(): Promise<void> {
+    if (this.#hasEnded) return Promise.resolve();
+    return new Promise((resolve) => (this.#tellEnded = resolve));
   }
 
   /** From now on the lease ends by itself. */
   stopExtending(): void {
     this.#extends = false;
-    if (!this.#isOver()) this.#watch(RENEWAL_PART);
+    if (!this.#isOver()) this.#watchFor(0);
   }
 
   /** The process ends: nobody watches any more. The lease ends by itself. */
@@ -180,7 +192,7 @@ export class LockHandle implements Lock {
   }
 
   /** Asks for a new end of the lease; an answer that comes after the lock was released or lost means nothing. */
-  async #prolong(ttlMs: number, store = this.#lines.store): Promise<void> {
+  async #prolong(ttlMs: number, store = this.#host.lines.store): Promise<void> {
     const endsAt = leaseEnd(performance.now(), ttlMs);
     const isOurs = await store.extend(this.#lease.key, this.token, ttlMs);
     if (this.#isOver()) return;
@@ -192,38 +204,42 @@ export class LockHandle implements Lock {
     this.#lease.endsAt = Math.max(this.#lease.endsAt, endsAt);
   }
 
-  /** @param part of the ttl, until the next renewal */
-  #watch(part: number): void {
+  /** @param renewalMs until the next renewal, if there is to be one */
+  #watchFor(renewalMs: number): void {
     clearTimeout(this.#timer);
-    const untilEnd = Math.max(0, this.#lease.endsAt - performance.now());
-    const untilRenewal = this.#extends ? this.#lease.ttlMs * part : Infinity;
-    this.#timer = setTimeout(this.#look, Math.min(untilEnd, untilRenewal)).unref();
+    const untilEnd = this.#lease.endsAt - performance.now();
+    const untilLook = Math.max(0, this.#extends ? Math.min(untilEnd, renewalMs) : untilEnd);
+    this.#timer = setTimeout(() => void this.#renew(), untilLook).unref();
   }
-
-  readonly #look = (): void => void this.#renew();
 
   async #renew(): Promise<void> {
     if (this.#isOver()) return;
     if (!this.#extends) {
-      this.#watch(RENEWAL_PART);
+      this.#watchFor(Infinity);
       return;
     }
     // The end is watched while the answer is on its way.
-    this.#watch(Infinity);
+    this.#watchFor(Infinity);
     const part = await this.#prolong(this.#lease.ttlMs).then(
       () => RENEWAL_PART,
       () => RETRY_PART,
     );
-    if (!this.#isOver()) this.#watch(part);
+    if (!this.#isOver()) this.#watchFor(this.#lease.ttlMs * part);
   }
 
   #lose(): void {
     if (this.#lost !== undefined) return;
     clearTimeout(this.#timer);
     this.#lost = new LockLostError(this.resource);
-    this.#lines.forget(this.#lease);
+    this.#host.lines.forget(this.#lease);
     this.#end('lost');
     this.#abort?.abort(this.#lost);
+  }
+
+  #end(end: LockEnd): void {
+    this.#hasEnded = true;
+    this.#host.ended(this, end);
+    this.#tellEnded?.();
   }
 
   #assertHeld(): void {

@@ -137,6 +137,7 @@ describe('LockService', () => {
       const lock = await locks.acquire('order:1');
       expect(jest.getTimerCount()).toBeGreaterThan(0);
       await lock.release();
+      await jest.advanceTimersByTimeAsync(50);
       expect(jest.getTimerCount()).toBe(0);
     });
 
@@ -190,16 +191,22 @@ describe('LockService', () => {
       // A timer may be early by a fraction.
       expect(performance.now() - startedAt).toBeGreaterThanOrEqual(75);
       expect(performance.now() - startedAt).toBeLessThan(2_000);
-      // One for the holder, and one when hand-offs begin to be heard.
+      // One for the holder, and one for the lease that follows.
       expect(countCalls('acquire')).toBe(2);
     });
 
-    it('listens for hand-offs once, as soon as somebody waits, also for a holder of its own', async () => {
-      const lock = await locks.acquire('order:1');
+    it('listens for hand-offs once, as soon as somebody waits for another process', async () => {
+      const own = await locks.acquire('order:2');
+      const behindOwn = locks.acquire('order:2', { wait: '10s' });
+      await sleep(20);
+      await own.release();
+      await (await behindOwn).release();
       expect(countCalls('listen')).toBe(0);
+      const token = await locks.acquireLock('order:1', 60_000);
       const waiting = [locks.acquire('order:1', { wait: '10s' }), locks.acquire('order:1', { wait: '10s' })];
+      await sleep(20);
       expect(countCalls('listen')).toBe(1);
-      await lock.release();
+      await locks.releaseLock('order:1', token ?? '');
       for (const next of waiting) await (await next).release();
       expect(countCalls('listen')).toBe(1);
     });

@@ -5,9 +5,9 @@ import { InvalidOptionsError, isStoreFailure } from '../common/errors.ts';
 import { escapeGlob } from '../common/glob.ts';
 import { type KeySpace, validKey } from '../common/keys.ts';
 import type { HeldLock, LockKeeper, Resource } from './lock-keeper.ts';
-import { isToken } from './lock-lease.ts';
+import { type Held, isToken } from './lock-lease.ts';
 import type { LockMetrics } from './lock-metrics.ts';
-import { leaseMs, type LockOptions, type LockRequest, LockRequests } from './lock-request.ts';
+import { leaseMs, type LockOptions, LockRequests } from './lock-request.ts';
 import type { HeldKey, HeldKeysPage } from './lock-store.interface.ts';
 import { LockConflictError, LockUnavailableError } from './lock.errors.ts';
 import type { Lock } from './lock.handle.ts';
@@ -92,7 +92,8 @@ export class LockService {
    *   below a `withLock` of the same resource
    */
   async acquire(resource: string | readonly string[], options?: LockOptions): Promise<Lock> {
-    return this.#acquire(this.#resourcesOf(resource), this.#requests.of(options));
+    const resources = this.#resourcesOf(resource);
+    return granted(resources, await this.#keeper.take(resources, this.#requests.of(options)));
   }
 
   /**
@@ -136,7 +137,8 @@ export class LockService {
     const resources = this.#resourcesOf(resource);
     const request = this.#requests.of(options);
     const timed = ttlSeconds === undefined ? request : { ...request, ttlMs: leaseMs(ttlSeconds, 's') };
-    const lock = await this.#acquire(resources, name === undefined ? timed : { ...timed, name });
+    const outcome = await this.#keeper.take(resources, name === undefined ? timed : { ...timed, name });
+    const lock = granted(resources, outcome);
     const work = this.#keeper.begin(lock, resources);
     return { lock, run: (act) => work.run(act), finish: (outcome) => this.#keeper.finish(lock, work, outcome) };
   }
@@ -226,14 +228,9 @@ export class LockService {
     return this.#keeper.metrics;
   }
 
-  #acquireShared(resource: string, limit: number, options?: LockOptions): Promise<Lock> {
-    return this.#acquire([this.#resourceOf(resource)], { ...this.#requests.of(options), limit });
-  }
-
-  async #acquire(resources: readonly Resource[], request: LockRequest): Promise<HeldLock> {
-    const outcome = await this.#keeper.take(resources, request);
-    if (!('kind' in outcome)) return outcome;
-    throw new LockConflictError(resources.map(({ name }) => name).join(','), outcome.remainingMs);
+  async #acquireShared(resource: string, limit: number, options?: LockOptions): Promise<Lock> {
+    const resources = [this.#resourceOf(resource)];
+    return granted(resources, await this.#keeper.take(resources, { ...this.#requests.of(options), limit }));
   }
 
   /** What a failure of the store means where there is no local answer. */
@@ -280,4 +277,10 @@ export class LockService {
     const bare = resource.startsWith(FAMILY) ? resource.slice(FAMILY.length) : resource;
     return { name, key: this.#keys.internal('lock', bare.trim() === '' ? resource : bare) };
   }
+}
+
+/** @throws LockConflictError when it was still held at the end of the wait */
+function granted(resources: readonly Resource[], outcome: HeldLock | Held): HeldLock {
+  if (!('kind' in outcome)) return outcome;
+  throw new LockConflictError(resources.map(({ name }) => name).join(','), outcome.remainingMs);
 }

@@ -87,7 +87,7 @@ export class MemoryLockStore implements LockStore {
   #describe(key: string): HeldKey {
     const now = this.#clock.now();
     const record = this.#recordFor(key, now);
-    const { token, fence } = record.holders(now).at(-1) ?? { token: '', fence: 0 };
+    const { token, fence } = record.runs(now) ?? { token: '', fence: 0 };
     return { key, token, fence, remainingMs: record.remainingMs(now, 1), waiters: record.waiters };
   }
 

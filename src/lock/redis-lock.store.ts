@@ -4,7 +4,6 @@ import type { MessageBus } from '../message-bus/message-bus.interface.ts';
 import type { RedisDoor } from '../redis/availability.types.ts';
 import { defineScript, type RawReply } from '../redis/redis.script.ts';
 import {
-  CLAIM_MS,
   type HandOffListener,
   type HandOver,
   type HeldKey,
@@ -12,37 +11,39 @@ import {
   type LeaseClaim,
   type LockOutcome,
   type LockStore,
-  SLACK_MS,
   type Turn,
 } from './lock-store.interface.ts';
 import { scanStep } from '../redis/redis.scan.ts';
 import { ACQUIRE, EXTEND, FORCE_RELEASE, HAND_OVER, INSPECT, RELEASE } from './lock.lua.ts';
-
-/** How long the last fence is remembered after its lease: a clock set back by less cannot repeat a fence. */
-const FENCE_MEMORY_MS = 60_000;
 
 /** How long replicas may take to confirm; shorter than the deadline of a command. */
 const REPLICATION_MS = 100;
 
 const isOne = (reply: RawReply): boolean => reply === 1;
 
-const outcomeOf = ([isGranted, value]: readonly [number, number]): LockOutcome =>
-  isGranted === 1 ? { kind: 'acquired', fence: value } : { kind: 'held', remainingMs: value };
+const outcomeOf = (kind: number, value: number): LockOutcome => {
+  if (kind === 0) return { kind: 'held', remainingMs: value };
+  return { kind: kind === 1 ? 'acquired' : 'next', fence: value };
+};
 
 const acquireScript = defineScript({
   name: 'lock.acquire',
-  arity: 10,
+  arity: 5,
   body: ACQUIRE,
-  reply: (reply) => outcomeOf(reply as [number, number]),
+  reply: (reply) => {
+    if (typeof reply === 'number') return outcomeOf(1, reply);
+    const [kind, value] = reply as [number, number];
+    return outcomeOf(kind, value);
+  },
 });
 
 const handOverScript = defineScript({
   name: 'lock.handOver',
-  arity: 11,
+  arity: 5,
   body: HAND_OVER,
   reply: (reply): HandOver => {
-    const [wasHeld, ...next] = reply as [number, number, number];
-    return { wasHeld: wasHeld === 1, next: outcomeOf(next) };
+    const [wasHeld, kind, value] = reply as [number, number, number];
+    return { wasHeld: wasHeld === 1, next: outcomeOf(kind, value) };
   },
 });
 
@@ -57,9 +58,9 @@ const inspectScript = defineScript({
   },
 });
 
-const extendScript = defineScript({ name: 'lock.extend', arity: 3, body: EXTEND, reply: isOne });
-const releaseScript = defineScript({ name: 'lock.release', arity: 3, body: RELEASE, reply: isOne });
-const forceReleaseScript = defineScript({ name: 'lock.forceRelease', arity: 2, body: FORCE_RELEASE, reply: isOne });
+const extendScript = defineScript({ name: 'lock.extend', arity: 2, body: EXTEND, reply: isOne });
+const releaseScript = defineScript({ name: 'lock.release', arity: 1, body: RELEASE, reply: isOne });
+const forceReleaseScript = defineScript({ name: 'lock.forceRelease', arity: 0, body: FORCE_RELEASE, reply: isOne });
 
 /** Leases on the server, shared by every process; each act is one script on one key. */
 export class RedisLockStore implements LockStore {
@@ -76,32 +77,23 @@ export class RedisLockStore implements LockStore {
   }
 
   acquire(key: string, { token, ttlMs, limit, atLeast = 0 }: LeaseClaim, turn?: Turn): Promise<LockOutcome> {
-    const { keepMs, askedMsAgo, callers } = turn ?? NO_TURN;
-    const channel = turn === undefined ? '' : this.channel;
-    // prettier-ignore
-    return this.door.run(acquireScript, key, token, ttlMs, limit, atLeast, keepMs, askedMsAgo, callers, channel, CLAIM_MS, FENCE_MEMORY_MS);
+    return this.door.run(acquireScript, key, token, ttlMs, limit, atLeast, turn === undefined ? '' : this.#text(turn));
   }
 
   extend(key: string, token: string, ttlMs: number): Promise<boolean> {
-    return this.door.run(extendScript, key, token, ttlMs, FENCE_MEMORY_MS);
+    return this.door.run(extendScript, key, token, ttlMs);
   }
 
   release(key: string, token: string): Promise<boolean> {
-    return this.door.run(releaseScript, key, token, CLAIM_MS, FENCE_MEMORY_MS);
+    return this.door.run(releaseScript, key, token);
   }
 
-  handOver(key: string, token: string, claim: LeaseClaim, turn: Turn): Promise<HandOver> {
-    return this.door.run(
-      handOverScript,
-      key,
-      ...[token, claim.token, claim.ttlMs, claim.limit],
-      ...[turn.keepMs, turn.askedMsAgo, turn.callers, this.channel],
-      ...[SLACK_MS, CLAIM_MS, FENCE_MEMORY_MS],
-    );
+  handOver(key: string, token: string, { token: next, ttlMs, limit }: LeaseClaim, turn: Turn): Promise<HandOver> {
+    return this.door.run(handOverScript, key, token, next, ttlMs, limit, this.#text(turn));
   }
 
   forceRelease(key: string): Promise<boolean> {
-    return this.door.run(forceReleaseScript, key, CLAIM_MS, FENCE_MEMORY_MS);
+    return this.door.run(forceReleaseScript, key);
   }
 
   async isHeld(key: string): Promise<boolean> {
@@ -134,6 +126,11 @@ export class RedisLockStore implements LockStore {
     await this.bus.subscribe(this.channel, (token) => listener(token.toString()));
   }
 
+  /** In one argument: the script looks into it when somebody is in the way. */
+  #text({ keepMs, askedMsAgo, callers, after = '' }: Turn): string {
+    return `${keepMs} ${askedMsAgo} ${callers} ${after} ${this.channel}`;
+  }
+
   /** What is still held of these keys: a key outlives its lease for the sake of the fence. */
   async #inspect(keys: readonly string[]): Promise<HeldKey[]> {
     const found = await Promise.all(
@@ -142,5 +139,3 @@ export class RedisLockStore implements LockStore {
     return found.flatMap(({ key, record }) => (record === undefined ? [] : [{ key, ...record }]));
   }
 }
-
-const NO_TURN: Turn = { keepMs: 0, askedMsAgo: 0, callers: 0 };

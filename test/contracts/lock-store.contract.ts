@@ -300,6 +300,74 @@ export function describeLockStoreContract(name: string, open: () => Promise<Lock
       });
     });
 
+    describe('a lease that follows another one', () => {
+      const [carol, dave] = [newToken(), newToken()];
+      const after = (token: string, askedMsAgo = 0): Turn => ({ ...turn(askedMsAgo, 3), after: token });
+      const granted = (outcome: unknown): number => (outcome as { fence: number }).fence;
+      let fence: number;
+      beforeEach(async () => void (fence = granted(await store.acquire('list:k', lease(alice, LONG_MS)))));
+
+      it('waits for its holder, is not shown before, and runs as soon as that one is given back', async () => {
+        const next = await store.acquire('list:k', lease(bob, LONG_MS), after(alice));
+        expect(next).toEqual({ kind: 'next', fence: expect.any(Number) as number });
+        expect(granted(next)).toBeGreaterThan(fence);
+        expect(await store.acquire('list:k', lease(bob, LONG_MS), after(alice))).toEqual(next);
+        expect((await store.list('list:*', undefined, 1)).items).toMatchObject([{ token: alice, fence, waiters: 3 }]);
+        expect(await store.acquire('list:k', lease(carol, LONG_MS), turn(0))).toMatchObject({ kind: 'held' });
+        expect(await store.release('list:k', alice)).toBe(true);
+        expect((await store.list('list:*', undefined, 1)).items).toMatchObject([{ token: bob, waiters: 1 }]);
+        expect(await store.acquire('list:k', lease(bob, LONG_MS))).toEqual({ ...next, kind: 'acquired' });
+        expect(await store.release('list:k', bob)).toBe(true);
+        expect(granted(await store.acquire('list:k', lease(carol, LONG_MS), turn(0)))).toBeGreaterThan(granted(next));
+      });
+
+      it('outlasts the one before it', async () => {
+        await store.release('list:k', alice);
+        await store.acquire('list:k', lease(alice, SHORT_MS));
+        await store.acquire('list:k', lease(bob, LONG_MS), after(alice));
+        await setup.pass(SHORT_MS + 20);
+        expect(await store.extend('list:k', alice, LONG_MS)).toBe(false);
+        expect(await store.acquire('list:k', lease(carol, LONG_MS))).toMatchObject({ kind: 'held' });
+        expect(await store.acquire('list:k', lease(bob, LONG_MS), after(alice))).toMatchObject({ kind: 'acquired' });
+      });
+
+      it('is given to one who asked next to nothing later than the queue, and to nobody else', async () => {
+        await store.acquire('list:k', lease(carol, LONG_MS), turn(500));
+        expect(await store.acquire('list:k', lease(bob, LONG_MS), after(alice, 100))).toMatchObject({ kind: 'held' });
+        await store.acquire('list:l', lease(alice, LONG_MS));
+        await store.acquire('list:l', lease(carol, LONG_MS), turn(500));
+        expect(await store.acquire('list:l', lease(dave, LONG_MS), after(alice, 500))).toMatchObject({ kind: 'next' });
+        await store.release('list:l', dave);
+        await store.release('list:l', alice);
+        expect(await store.acquire('list:l', lease(carol, LONG_MS), turn(500))).toMatchObject({ kind: 'acquired' });
+      });
+
+      it('is one, behind a holder who is known and alone', async () => {
+        expect(await store.acquire('list:k', lease(bob, LONG_MS), after(dave))).toMatchObject({ kind: 'held' });
+        expect(await store.acquire('list:k', lease(bob, LONG_MS, 2), after(alice))).toMatchObject({ kind: 'held' });
+        expect(await store.acquire('list:k', lease(bob, LONG_MS), after(alice))).toMatchObject({ kind: 'next' });
+        expect(await store.acquire('list:k', lease(carol, LONG_MS), after(alice))).toMatchObject({ kind: 'held' });
+        await store.acquire('list:shared', lease(alice, LONG_MS, 2));
+        expect(await store.acquire('list:shared', lease(bob, LONG_MS), after(alice))).toMatchObject({ kind: 'held' });
+      });
+
+      it('can be given while the one before it begins', async () => {
+        const second = granted(await store.acquire('list:k', lease(bob, LONG_MS), after(alice)));
+        const answer = await store.handOver('list:k', alice, lease(carol, LONG_MS), after(bob));
+        expect(answer).toMatchObject({ wasHeld: true, next: { kind: 'next' } });
+        expect(granted(answer.next)).toBeGreaterThan(second);
+        const last = await store.handOver('list:k', bob, lease(carol, LONG_MS), turn(0));
+        expect(last).toEqual({ wasHeld: true, next: { kind: 'acquired', fence: granted(answer.next) } });
+      });
+
+      it('is ended by force with the other one', async () => {
+        await store.acquire('list:k', lease(bob, LONG_MS), after(alice));
+        expect(await store.forceRelease('list:k')).toBe(true);
+        expect(await store.isHeld('list:k')).toBe(false);
+        expect(await store.extend('list:k', bob, LONG_MS)).toBe(false);
+      });
+    });
+
     describe('shared leases', () => {
       const MANY = 100;
       const tokens = Array.from({ length: 4 }, newToken) as [string, string, string, string];
