@@ -13,7 +13,7 @@ import {
   type LockStore,
   type Turn,
 } from './lock-store.interface.ts';
-import { scanStep } from '../redis/redis.scan.ts';
+import { PAGE_SIZE, scanStep } from '../redis/redis.scan.ts';
 import { ACQUIRE, EXTEND, FORCE_RELEASE, HAND_OVER, INSPECT, RELEASE } from './lock.lua.ts';
 
 /** How long replicas may take to confirm; shorter than the deadline of a command. */
@@ -107,15 +107,21 @@ export class RedisLockStore implements LockStore {
     return this.door.executeOn(shard, 'lock.replicas', (node) => node.wait(wanted, REPLICATION_MS));
   }
 
+  /** A step with more locks than there is room for is left to the next page; one that is too large for any is made smaller. */
   async list(glob: string, cursor: string | undefined, limit: number): Promise<HeldKeysPage> {
     const items: HeldKey[] = [];
+    let count = PAGE_SIZE;
     for (let from = cursor; ;) {
-      const step = await scanStep(this.door, glob, from);
-      items.push(...(await this.#inspect(step.keys)));
-      const last = items[limit - 1];
-      if (items.length > limit && last !== undefined) {
-        return { items: items.slice(0, limit), cursor: step.cursorAfter(last.key) };
+      const step = await scanStep(this.door, glob, from, count);
+      const held = await this.#inspect(step.keys);
+      const isTooMuch = items.length + held.length > limit;
+      if (isTooMuch && items.length > 0) return { items, cursor: from ?? null };
+      if (isTooMuch && count > 1) {
+        count = Math.ceil(count / 4);
+        continue;
       }
+      items.push(...held.slice(0, limit));
+      if (isTooMuch) return { items, cursor: step.cursorWithout(items.map(({ key }) => key)) };
       if (items.length === limit || step.next === null) return { items, cursor: step.next };
       from = step.next;
     }

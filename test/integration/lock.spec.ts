@@ -66,7 +66,9 @@ const openServer = (topology: Topology) => async (): Promise<LockStoreSetup> => 
 
 describeLockStoreContract('memory', openMemory);
 describeLockStoreContract('server', openServer(ONE_SERVER));
-for (const [name, topology] of Object.entries(TOPOLOGIES)) describeLockStoreContract(name, openServer(topology));
+for (const [name, topology] of Object.entries(TOPOLOGIES)) {
+  describeLockStoreContract(name, openServer(topology), false);
+}
 
 const keys = new KeySpace(KEY_DEFAULTS);
 const HAND_OFF = keys.internal('lock-hand-off');
@@ -119,6 +121,29 @@ describe('locks on a server', () => {
     await lock.release();
     expect(await client().pttl(keyOf('order:create:u1'))).toBeGreaterThan(0);
     expect(await client().pttl(keyOf('order:create:u1'))).toBeLessThanOrEqual(60_000);
+  });
+
+  it('are all on the pages of a list while the server makes its table smaller', async () => {
+    const fillers = Array.from({ length: 4_000 }, (_, i) => `filler:${i}`);
+    const names = Array.from({ length: 60 }, (_, i) => `listed:${i}`);
+    for (const limit of [1, 2, 7, 20]) {
+      await client().mset(...fillers.flatMap((key) => [key, '']));
+      const taken = await Promise.all(names.map((name) => here.acquire(name)));
+      const found = new Set<string>();
+      let cursor: string | null = null;
+      do {
+        const page = await here.list(cursor, limit);
+        expect(page.items.length).toBeLessThanOrEqual(limit);
+        for (const { resource } of page.items) found.add(resource);
+        if (found.size === limit) {
+          await client().del(...fillers);
+          await sleep(350);
+        }
+        ({ cursor } = page);
+      } while (cursor !== null);
+      expect(found.size).toBe(names.length);
+      await Promise.all(taken.map((lock) => lock.release()));
+    }
   });
 
   it('are prolonged for as long as the work takes', async () => {
