@@ -6,6 +6,7 @@ import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, type ASYNC_OPTIONS_TYPE 
 import type { CacheModuleOptions } from './cache.module-options.ts';
 import { exported, providers } from './cache.providers.ts';
 import { ADMIN_CONTROLLERS } from './cache.tokens.ts';
+import { chainedInterceptors } from './common/chained-interceptors.ts';
 import { keepProblems } from './common/problem-reply.ts';
 import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { hideSecrets } from './common/secrets.ts';
@@ -59,11 +60,11 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
   /** Called before routes are registered. */
   configure(): void {
     findPageBehindSlash(this.admin.page, this.host);
-    placeFirst(this.responseCache, this.application);
+    // What a client is told about a refusal is no part of any answer, and a retry of a request changes nothing.
+    const front = chainedInterceptors([this.retryAfter, this.idempotency, this.responseCache]);
+    placeFirst(front, this.application);
     keepProblems(this.host.httpAdapter);
     yieldToCache(this.host.httpAdapter);
-    // In front of it: a retry changes nothing, and what a client is told about a refusal is no part of any answer.
-    this.application.getGlobalInterceptors().unshift(this.retryAfter, this.idempotency);
   }
 }
 

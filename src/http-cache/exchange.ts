@@ -29,7 +29,7 @@ interface FastifyReply extends HttpResponse {
   readonly code: (status: number) => unknown;
   readonly removeHeader: (name: string) => unknown;
   readonly getHeaders: () => Record<string, number | string | readonly string[] | undefined>;
-  readonly send: (body?: Buffer) => unknown;
+  readonly send: (body?: string | Buffer) => unknown;
 }
 
 /** A response that did not come from the handler of this request. */
@@ -41,7 +41,7 @@ export interface ReadyResponse {
   readonly body: string | Buffer | undefined;
 }
 
-const ANSWERED = Symbol.for('nestjs-keep:answered');
+const ANSWERED: unique symbol = Symbol.for('nestjs-keep:answered');
 
 /** Whether the cache has answered the request: nobody else has anything to send. */
 export const isAnswered = (response: object): boolean => ANSWERED in response;
@@ -117,7 +117,7 @@ export class Exchange {
   }
 
   markAnswered(): void {
-    Object.defineProperty(this.response, ANSWERED, { value: true });
+    (this.response as { [ANSWERED]?: boolean })[ANSWERED] = true;
   }
 
   private sendByNode({ status, headers, extra, body }: ReadyResponse): void {
@@ -137,6 +137,6 @@ export class Exchange {
     for (const [name, value] of extra) reply.header(name, value);
     // An empty buffer would be given a content type that the handler did not set.
     if (body === undefined || body.length === 0) reply.send();
-    else reply.send(typeof body === 'string' ? Buffer.from(body) : body);
+    else reply.send(body);
   }
 }

@@ -14,7 +14,8 @@ export interface QueryRules {
  * (`http://elsewhere/`, `*`).
  */
 export function pathOf(url: string): string | undefined {
-  const path = url.split(/[?#]/, 1)[0] ?? '';
+  const end = url.search(/[?#]/);
+  const path = end === -1 ? url : url.slice(0, end);
   if (!path.startsWith('/')) return undefined;
   return PLAIN_PATH.test(path) ? path : path.replace(/%[\da-f]{2}|[^\w\-.~!$&'()*+,;=:@/]/gi, respelled);
 }

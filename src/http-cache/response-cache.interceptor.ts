@@ -3,7 +3,6 @@ import { SSE_METADATA } from '@nestjs/common/constants.js';
 import type { AbstractHttpAdapter, ApplicationConfig } from '@nestjs/core';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { currentRequest } from '../cache/current-request.ts';
-import { requestPlaceholdersOf } from '../cache/request-placeholders.ts';
 import { Exchange, type HttpRequest, isAnswered } from './exchange.ts';
 import { invalidatedPaths, isUnsafe } from './invalidation.ts';
 import type { ResponseCache } from './response-cache.ts';
@@ -32,12 +31,13 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     if (context.getType() !== 'http') return next.handle();
     const handler = context.getHandler();
     const request = context.switchToHttp().getRequest<HttpRequest>();
-    const own = requestPlaceholdersOf(handler).length === 0 ? next : { handle: () => handleWith(request, next) };
     const { isEnabled, cache, policies, invalidate } = this.options;
+    const { policy, needsRequest } = policies.of(context.getClass(), handler);
+    const own = needsRequest ? { handle: () => handleWith(request, next) } : next;
     const { method } = request;
     if (method === 'GET' || method === 'HEAD') {
-      const policy = isEnabled ? policies.of(context.getClass(), handler) : undefined;
-      return policy === undefined ? own.handle() : cache.answer(new Exchange(context, own), policy);
+      const isCached = isEnabled && policy !== undefined;
+      return isCached ? cache.answer(new Exchange(context, own), policy) : own.handle();
     }
     if (invalidate === undefined || !this.hasRoutes || !isUnsafe(method)) return own.handle();
     if (Reflect.hasMetadata(SSE_METADATA, handler)) return own.handle();
@@ -65,8 +65,8 @@ async function runAndInvalidate(
 const handleWith = (request: HttpRequest, next: CallHandler): Observable<unknown> =>
   currentRequest.run(request, () => next.handle());
 
-/** Puts the interceptor before every other; called before routes are registered, in a module's `configure()`. */
-export function placeFirst(interceptor: ResponseCacheInterceptor, config: ApplicationConfig): void {
+/** Puts an interceptor before every other; called before routes are registered, in a module's `configure()`. */
+export function placeFirst(interceptor: NestInterceptor, config: ApplicationConfig): void {
   config.getGlobalInterceptors().unshift(interceptor);
 }
 

@@ -8,7 +8,7 @@ import type { ResolvedReadOptions } from '../cache/read-options.resolver.ts';
 import { isStoreFailure } from '../common/errors.ts';
 import type { KeySpace } from '../common/keys.ts';
 import { soon } from './soon.ts';
-import { type StoredResponse, UnpackedResponses } from './stored-response.ts';
+import { type StoredResponse, unpacked, UnpackedResponses } from './stored-response.ts';
 
 /** What was found under a name. */
 export interface FoundResponse {
@@ -85,7 +85,7 @@ export class ResponseStore {
     const seen = await soon(this.lookUp(key, stampNames), this.budgetMs);
     if (seen === undefined) return this.fromMemory(key);
     if (seen.kind === 'missing') return { response: undefined, isFresh: false, seen, isAway: false };
-    const response = this.responses.of(seen.copy.value);
+    const response = unpacked(seen.copy.value);
     if (response !== undefined) return { response, isFresh: seen.kind === 'fresh', seen, isAway: false };
     this.engine.metrics.corrupt++;
     const distrusted = seen.entry?.version ?? 'corrupt';
@@ -98,7 +98,7 @@ export class ResponseStore {
     const key = this.keys.full(order.name);
     const running = order.coalesce === 'off' ? undefined : reads.get(key);
     const outcome = running === undefined ? this.start(key, order) : running.promise;
-    return this.responses.of((await outcome).copy.value);
+    return unpacked((await outcome).copy.value);
   }
 
   /** Whether a refresh of this response failed a moment ago. */
@@ -126,7 +126,7 @@ export class ResponseStore {
 
   private fromMemory(key: string): FoundResponse {
     const entry = this.engine.local.stale(key);
-    const response = this.responses.of(entry?.payload);
+    const response = unpacked(entry?.payload);
     if (entry === undefined || response === undefined) {
       return { response: undefined, isFresh: false, seen: { kind: 'missing' }, isAway: true };
     }

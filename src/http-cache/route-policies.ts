@@ -1,22 +1,32 @@
 import { HOST_METADATA, VERSION_METADATA } from '@nestjs/common/constants.js';
 import { cacheableOperationOf } from '../cache/cacheable.decorator.ts';
+import { requestPlaceholdersOf } from '../cache/request-placeholders.ts';
 import { encodeKeyPart } from '../common/keys.ts';
 import { type PolicyDefaults, type RoutePolicy, routePolicyOf } from './route-policy.ts';
+
+/** What there is to do for the requests of one route. */
+export interface RoutePlan {
+  /** Undefined for a route that is not cached. */
+  readonly policy: RoutePolicy | undefined;
+  /** Whether the decorators around the method read the request. */
+  readonly needsRequest: boolean;
+}
 
 /** How each route is cached, worked out once. */
 export class RoutePolicies {
   /** By handler, then by controller: a handler may be inherited by several. */
-  private readonly known = new WeakMap<object, Map<NamedClass, RoutePolicy | undefined>>();
+  private readonly known = new WeakMap<object, Map<NamedClass, RoutePlan>>();
 
   constructor(private readonly defaults: PolicyDefaults) {}
 
-  /** Undefined for a route that is not cached. */
-  of(controller: NamedClass, handler: object): RoutePolicy | undefined {
-    const policies = this.known.get(handler);
-    if (policies?.has(controller) === true) return policies.get(controller);
-    const policy = this.make(controller, handler, []);
-    this.known.set(handler, (policies ?? new Map<NamedClass, RoutePolicy | undefined>()).set(controller, policy));
-    return policy;
+  of(controller: NamedClass, handler: object): RoutePlan {
+    const plans = this.known.get(handler) ?? new Map<NamedClass, RoutePlan>();
+    const known = plans.get(controller);
+    if (known !== undefined) return known;
+    const needsRequest = requestPlaceholdersOf(handler).length > 0;
+    const plan = { policy: this.make(controller, handler, []), needsRequest };
+    this.known.set(handler, plans.set(controller, plan));
+    return plan;
   }
 
   /** @param faults what is wrong with the options of the route, one line each */

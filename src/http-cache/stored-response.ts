@@ -46,8 +46,10 @@ const linesOf = ([name, value]: StoredHeader): string[] =>
 
 /** The response in these bytes, or undefined for bytes that `packed` did not make. */
 export function unpacked(bytes: unknown): StoredResponse | undefined {
-  if (!Buffer.isBuffer(bytes) || bytes.toString('latin1', 0, MAGIC.length) !== MAGIC) return undefined;
-  const bodyAt = HEAD_AT + Number(bytes.toString('latin1', MAGIC.length, HEAD_AT));
+  if (!Buffer.isBuffer(bytes)) return undefined;
+  const lead = bytes.toString('latin1', 0, HEAD_AT);
+  if (!lead.startsWith(MAGIC)) return undefined;
+  const bodyAt = HEAD_AT + Number(lead.slice(MAGIC.length));
   if (!(bodyAt <= bytes.length)) return undefined;
   const [facts = '', vary, variant, ...headers] = bytes.toString('latin1', HEAD_AT, bodyAt).split('\n');
   const parts = facts.split(' ');
@@ -67,16 +69,17 @@ export function unpacked(bytes: unknown): StoredResponse | undefined {
 
 type Facts = [number, number, number, number, number, number, number];
 
+/** Values of one name stand on lines that follow each other. */
 function headersOf(lines: readonly string[]): StoredHeader[] {
-  const values = new Map<string, string[]>();
+  const headers: [name: string, value: string | string[]][] = [];
   for (const line of lines) {
     const at = line.indexOf(':');
-    const name = line.slice(0, at);
-    const known = values.get(name);
-    if (known === undefined) values.set(name, [line.slice(at + 1)]);
-    else known.push(line.slice(at + 1));
+    const [name, value] = [line.slice(0, at), line.slice(at + 1)];
+    const last = headers.at(-1);
+    if (last?.[0] === name) last[1] = [last[1], value].flat();
+    else headers.push([name, value]);
   }
-  return [...values].map(([name, [first = '', ...more]]) => [name, more.length === 0 ? first : [first, ...more]]);
+  return headers;
 }
 
 /** Bodies up to here are also kept as text, which Node sends together with the head, in one write. */
@@ -124,6 +127,7 @@ export class StoredResponse {
 export class UnpackedResponses {
   private readonly byBytes = new WeakMap<Buffer, StoredResponse>();
 
+  /** @param bytes the same ones for every request: what comes from the server each time is not worth remembering */
   of(bytes: unknown): StoredResponse | undefined {
     if (!Buffer.isBuffer(bytes)) return undefined;
     const known = this.byBytes.get(bytes);
