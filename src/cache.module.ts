@@ -6,7 +6,7 @@ import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, type ASYNC_OPTIONS_TYPE 
 import type { CacheModuleOptions } from './cache.module-options.ts';
 import { exported, providers } from './cache.providers.ts';
 import { ADMIN_CONTROLLERS } from './cache.tokens.ts';
-import { chainedInterceptors } from './common/chained-interceptors.ts';
+import { chained } from './common/chained.ts';
 import { keepProblems } from './common/problem-reply.ts';
 import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { hideSecrets } from './common/secrets.ts';
@@ -61,7 +61,7 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
   configure(): void {
     findPageBehindSlash(this.admin.page, this.host);
     // What a client is told about a refusal is no part of any answer, and a retry of a request changes nothing.
-    const front = chainedInterceptors([this.retryAfter, this.idempotency, this.responseCache]);
+    const front = chained(this.retryAfter, chained(this.idempotency, this.responseCache));
     placeFirst(front, this.application);
     keepProblems(this.host.httpAdapter);
     yieldToCache(this.host.httpAdapter);
