@@ -48,6 +48,8 @@ export interface Backend {
   readonly recoveryLocks: LockStore | undefined;
   readonly limits: RateLimitStore | SharedLimits;
   readonly idempotency: IdempotencyStore;
+  /** The same through the door for recovery; undefined in memory mode. */
+  readonly recoveryIdempotency: IdempotencyStore | undefined;
   readonly bus: MessageBus;
   /** Looks at what is stored, for operators. */
   readonly inspector: CacheInspector;
@@ -108,6 +110,7 @@ function openMemory({ options, waiters, telemetry }: BackendOptions): Backend {
     recoveryLocks: undefined,
     limits: new MemoryRateLimitStore(),
     idempotency,
+    recoveryIdempotency: undefined,
     bus,
     inspector: new MemoryCacheInspector(keyspace, systemClock),
     keyspace,
@@ -135,6 +138,7 @@ async function openServer(redis: ResolvedRedisOptions, parts: BackendOptions): P
     recoveryLocks: new RedisLockStore(connection.duringRecovery, bus, channels.handOff),
     limits: await sharedLimits(parts, connection, bus),
     idempotency: new RedisIdempotencyStore(connection),
+    recoveryIdempotency: new RedisIdempotencyStore(connection.duringRecovery),
     bus,
     inspector: new RedisCacheInspector(connection),
     keyspace: undefined,

@@ -343,11 +343,17 @@ export const providers: Provider[] = [
     provide: IdempotencyService,
     inject: [BACKEND, KeySpace, OPTIONS, Telemetry],
     useFactory: (
-      { idempotency: store }: Backend,
+      { idempotency: store, recoveryIdempotency, connection }: Backend,
       keys: KeySpace,
       { logLevel }: ResolvedModuleOptions,
       telemetry: Telemetry,
-    ) => new IdempotencyService({ store, keys, telemetry, logger: new LeveledLogger('Idempotency', logLevel) }),
+    ) => {
+      const logger = new LeveledLogger('Idempotency', logLevel);
+      const service = new IdempotencyService({ store, keys, telemetry, logger });
+      if (recoveryIdempotency === undefined) return service;
+      connection?.onRecovering(({ shard }) => service.verify(recoveryIdempotency, (name) => shard.holds(name)));
+      return service;
+    },
   },
   {
     provide: IdempotencyInterceptor,

@@ -84,6 +84,16 @@ export class IdempotencyService {
     this.#telemetry.idempotency.of(outcome).n++;
   }
 
+  /**
+   * A server answers again: it hears of what runs, and of what has run, before anybody here can ask it. Never rejects.
+   * @param store the same store, through a door that is open already
+   * @param holds which names it is about
+   */
+  async verify(store: IdempotencyStore, holds: (name: string) => boolean): Promise<void> {
+    const concerned = [...this.#runs].filter((run) => run.isIn(this.setup.store, holds));
+    await Promise.all(concerned.map((run) => run.verify(store)));
+  }
+
   /** Waits for what runs, `budgetMs` at most: handlers may have outlived their clients. */
   async close(budgetMs: number): Promise<void> {
     await within(Promise.all([...this.#runs].map(({ ended }) => ended)), budgetMs, undefined);

@@ -31,6 +31,8 @@ export class IdempotentRun {
   #resolveEnded!: () => void;
   /** One at a time: for the renewal, or for telling the server once more. */
   #timer: NodeJS.Timeout | undefined;
+  /** What the server has not heard of yet. */
+  #untold: { readonly answer: Buffer; readonly ttlMs: number; readonly giveUpAt: number } | undefined;
   #isEnding = false;
   #isOver = false;
 
@@ -39,13 +41,19 @@ export class IdempotentRun {
     this.#renewAfter(RENEWAL_PART);
   }
 
+  /** Whether it was claimed in this store, under a name that is meant. */
+  isIn(store: IdempotencyStore, isMeant: (name: string) => boolean): boolean {
+    return this.setup.store === store && isMeant(this.setup.name);
+  }
+
   /**
    * Ends the run with its answer: when this resolves, a retry gets it. A server that is away is told later, behind the
    * caller's back. Never rejects.
    */
   async keep(answer: Buffer, ttlMs: number): Promise<void> {
     this.#stopRenewing();
-    await this.#keep(answer, ttlMs, performance.now() + KEEP_FOR_MS);
+    this.#untold = { answer, ttlMs, giveUpAt: performance.now() + KEEP_FOR_MS };
+    await this.#tell();
   }
 
   /** Ends the run without an answer: a retry runs. Never rejects. */
@@ -56,18 +64,37 @@ export class IdempotentRun {
     this.#end(wasOurs === undefined ? 'unknown' : wasOurs ? 'released' : 'lost');
   }
 
+  /**
+   * The server answers again, perhaps without what it knew: it is told at once. Never rejects.
+   * @param store the same store, through a door that is open already
+   */
+  async verify(store: IdempotencyStore): Promise<void> {
+    const { name, claim } = this.setup;
+    if (this.#untold !== undefined) await this.#complete(store);
+    else if (!this.#isEnding) await attempt(() => store.renew(name, claim));
+  }
+
   /** The process ends: the lease ends by itself. */
   abandon(): void {
     this.#stopRenewing();
     this.#end('unknown');
   }
 
-  async #keep(answer: Buffer, ttlMs: number, giveUpAt: number): Promise<void> {
-    const { store, name, claim } = this.setup;
+  async #tell(): Promise<void> {
+    await this.#complete(this.setup.store);
+    if (this.#untold === undefined || this.#isOver) return;
+    if (performance.now() >= this.#untold.giveUpAt) this.#end('unknown');
+    else this.#after(KEEP_EVERY_MS, () => this.#tell());
+  }
+
+  async #complete(store: IdempotencyStore): Promise<void> {
+    if (this.#untold === undefined) return;
+    const { name, claim } = this.setup;
+    const { answer, ttlMs } = this.#untold;
     const isKept = await attempt(() => store.complete(name, claim, answer, ttlMs));
-    if (isKept !== undefined) this.#end(isKept ? 'kept' : 'lost');
-    else if (performance.now() >= giveUpAt) this.#end('unknown');
-    else if (!this.#isOver) this.#after(KEEP_EVERY_MS, () => this.#keep(answer, ttlMs, giveUpAt));
+    if (isKept === undefined) return;
+    this.#untold = undefined;
+    this.#end(isKept ? 'kept' : 'lost');
   }
 
   /** @param part of the lease, until the next renewal */
