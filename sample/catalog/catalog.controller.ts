@@ -2,13 +2,16 @@ import { Body, Controller, Get, Param, ParseIntPipe, Post, Put } from '@nestjs/c
 import {
   ApiBadRequestResponse,
   ApiCreatedResponse,
+  ApiHeader,
   ApiNotFoundResponse,
   ApiOkResponse,
   ApiTags,
 } from '@nestjs/swagger';
-import { Cacheable } from 'nestjs-keep';
+import { Cacheable, Idempotent } from 'nestjs-keep';
 import { CatalogService } from './catalog.service.ts';
 import { product, type Product, type ProductInput, productInput, products } from './product.ts';
+
+const IDEMPOTENCY_KEY = { name: 'Idempotency-Key', required: false };
 
 @ApiTags('catalog')
 @Controller('products')
@@ -31,14 +34,19 @@ export class CatalogController {
     return this.catalog.find(id);
   }
 
+  /** Once for each `Idempotency-Key`: a client that got no answer may send it again. */
+  @Idempotent()
   @Post()
+  @ApiHeader(IDEMPOTENCY_KEY)
   @ApiCreatedResponse({ standardSchema: product })
   @ApiBadRequestResponse()
   add(@Body({ schema: productInput }) input: ProductInput): Promise<Product> {
     return this.catalog.add(input);
   }
 
+  @Idempotent()
   @Put(':id')
+  @ApiHeader(IDEMPOTENCY_KEY)
   @ApiOkResponse({ standardSchema: product })
   @ApiBadRequestResponse()
   @ApiNotFoundResponse()

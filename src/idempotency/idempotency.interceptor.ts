@@ -17,9 +17,9 @@ import { fingerprintOf, requestIdentityOf } from './request-identity.ts';
 const AS_IT_IS: HeadVerdict = { kind: 'send', set: [], remove: [] };
 
 const COUNTED_AS: Readonly<Record<Refusal['kind'], IdempotencyCount>> = {
-  missing: 'malformed',
-  malformed: 'malformed',
-  incomparable: 'malformed',
+  missing: 'invalid',
+  malformed: 'invalid',
+  incomparable: 'invalid',
   running: 'conflict',
   mismatch: 'mismatch',
   'answer-lost': 'answer-lost',

@@ -38,7 +38,7 @@ export type IdempotencyCount =
   | 'replayed'
   | 'conflict'
   | 'mismatch'
-  | 'malformed'
+  | 'invalid'
   | 'answer-lost'
   | 'unavailable';
 

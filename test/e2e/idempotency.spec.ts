@@ -666,7 +666,7 @@ describe.each(PLATFORMS)('@Idempotent on %s', (platform) => {
     it('counts what came of keys', async () => {
       const { idempotency } = app.get(Telemetry);
       const of = (outcome: string) => idempotency.get(outcome)?.n ?? 0;
-      const outcomes = ['kept', 'released', 'replayed', 'conflict', 'mismatch', 'malformed', 'answer-lost'] as const;
+      const outcomes = ['kept', 'released', 'replayed', 'conflict', 'mismatch', 'invalid', 'answer-lost'] as const;
       const before = outcomes.map(of);
       const key = newKey();
       await post('', key, { a: 1 });

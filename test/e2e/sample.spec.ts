@@ -54,6 +54,17 @@ describe.each(PLATFORMS)('the sample on %s', (platform) => {
       expect(queries).toBe(1);
     });
 
+    it('adds a product once, however often it is asked to with one key', async () => {
+      const jug = { name: 'Milk jug', priceCents: 900 };
+      const add = (input: object) => sample.request('POST', '/products', input, { 'idempotency-key': '"a-new-jug"' });
+      const [first, again] = [await add(jug), await add(jug)];
+      expect([first.status, again.status, again.text]).toEqual([201, 201, first.text]);
+      expect([first, again].map(({ headers }) => headers['idempotent-replayed'])).toEqual([undefined, 'true']);
+      expect((await add({ ...jug, priceCents: 901 })).status).toBe(422);
+      const products = (await sample.get('/products')).body as { name: string }[];
+      expect(products.filter(({ name }) => name === 'Milk jug')).toHaveLength(1);
+    });
+
     it('says in a header how long a handler took', async () => {
       const { headers } = await sample.get('/feed/ada');
       expect(headers['x-response-time']).toMatch(/^\d+\.\d+?ms$/);
