@@ -43,7 +43,7 @@ function defaultKeyOf(declaration: Declaration): KeyReader {
 }
 
 const declaredOf = ({ names, isOpen }: ParameterList, args: readonly unknown[]): readonly unknown[] =>
-  isOpen ? args : args.slice(0, names.length);
+  isOpen || args.length <= names.length ? args : args.slice(0, names.length);
 
 function jsonOf(args: readonly unknown[], { name }: Declaration): string {
   try {
@@ -56,7 +56,11 @@ function jsonOf(args: readonly unknown[], { name }: Declaration): string {
 
 /** In a cluster, braces in a key choose its slot: not for users to say. */
 const withoutBraces = (json: string): string =>
-  json.replace(/[%{}]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  BRACES.test(json)
+    ? json.replaceAll(/[%{}]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
+    : json;
+
+const BRACES = /[%{}]/;
 
 function fail(subject: string, fault: string): never {
   throw new InvalidOptionsError(subject, [fault]);

@@ -144,7 +144,7 @@ function parted<Named, Others>(options: object, names: object): [Named, Others] 
   return [those(isNamed) as Named, those((entry) => !isNamed(entry)) as Others];
 }
 
-async function readThrough(
+function readThrough(
   operation: CacheableOperation,
   { service, name, args, proceed }: Invocation<CacheService>,
 ): Promise<unknown> {

@@ -23,7 +23,8 @@ type Origin =
 /** A template of a decorated method: `user:{0.id}`, `user:{id}`, `user:{result.id}`, on a route `user:{params.id}`. */
 export class MethodTemplate {
   readonly #template: KeyTemplate;
-  readonly #origins: ReadonlyMap<string, Origin>;
+  /** One per placeholder. */
+  readonly #origins: readonly Origin[];
 
   /**
    * @param subject what an error is about: `Users.find: key`
@@ -36,12 +37,10 @@ export class MethodTemplate {
   ) {
     this.#template = parsed(source, subject);
     const { names } = parameterListOf(declaration.original);
-    this.#origins = new Map(
-      this.#template.placeholders.map(({ root, path }) => [
-        root,
+    this.#origins = this.#template.placeholders.map(
+      ({ root, path }) =>
         originOf(root, names) ??
-          fail(subject, `{${path}} of '${source}' is no argument of the method; {0} is the first`),
-      ]),
+        fail(subject, `{${path}} of '${source}' is no argument of the method; {0} is the first`),
     );
   }
 
@@ -50,7 +49,7 @@ export class MethodTemplate {
   }
 
   get hasPlaceholders(): boolean {
-    return this.#origins.size > 0;
+    return this.#origins.length > 0;
   }
 
   /** Whether it can only be filled when the method has run. */
@@ -60,20 +59,20 @@ export class MethodTemplate {
 
   /** The placeholders that are filled from there. */
   from(...kinds: readonly Origin['kind'][]): string[] {
-    const isFrom = ({ root }: Placeholder) => kinds.some((kind) => this.#origins.get(root)?.kind === kind);
+    const isFrom = (_: Placeholder, index: number) => kinds.some((kind) => this.#origins[index]?.kind === kind);
     return this.#template.placeholders.filter(isFrom).map(({ path }) => `{${path}}`);
   }
 
   /** @throws BadRequestException when the client left something out, InvalidOptionsError for anything else missing */
   fill(context: KeyContext): string {
     return this.#template.fill(
-      (root) => this.#rootIn(context, root),
+      (root, index) => this.#rootIn(context, root, index),
       (placeholder, found) => this.#unresolved(context, placeholder, found),
     );
   }
 
-  #rootIn(context: KeyContext, root: string): unknown {
-    const origin = this.#originIn(context, root);
+  #rootIn(context: KeyContext, root: string, index: number): unknown {
+    const origin = this.#originIn(context, root, index);
     switch (origin?.kind) {
       case 'argument':
         return context.args[origin.index];
@@ -85,14 +84,16 @@ export class MethodTemplate {
   }
 
   /** Before its handler runs, a route has no arguments: a name that may also mean a part of the request then does. */
-  #originIn({ args, request }: KeyContext, root: string): Origin | undefined {
-    const origin = this.#origins.get(root);
+  #originIn({ args, request }: KeyContext, root: string, index: number): Origin | undefined {
+    const origin = this.#origins[index];
     const isEarly = request !== undefined && args.length === 0;
-    return origin?.kind === 'argument' && isEarly && isRequestPart(root) ? { kind: 'request', part: root } : origin;
+    return isEarly && origin?.kind === 'argument' && isRequestPart(root) ? { kind: 'request', part: root } : origin;
   }
 
-  #unresolved(context: KeyContext, { root, path }: Placeholder, found: string): never {
-    const isOfRequest = context.request !== undefined && this.#originIn(context, root)?.kind === 'request';
+  #unresolved(context: KeyContext, placeholder: Placeholder, found: string): never {
+    const { root, path } = placeholder;
+    const index = this.#template.placeholders.indexOf(placeholder);
+    const isOfRequest = context.request !== undefined && this.#originIn(context, root, index)?.kind === 'request';
     if (isOfRequest && isClientInput(root)) throw new BadRequestException(`${path} is required`);
     return fail(this.subject, `{${path}} of '${this.source}' is ${found}`);
   }

@@ -63,9 +63,9 @@ type KeyValues = Readonly<Record<string, KeyPart | undefined>>;
 const UNRESERVED_PUNCTUATION = ['-', '.', '_', '~'] as const;
 
 /** A template taken apart: `literals` has one more than `names`. */
-class KeyForm {
+export class KeyForm {
   readonly #literals: readonly string[];
-  readonly #names: readonly string[];
+  readonly names: readonly string[];
   /** Punctuation that is encoded in values because it separates two of them here. */
   readonly #separators: readonly string[];
   readonly #shape: RegExp;
@@ -73,23 +73,21 @@ class KeyForm {
   constructor(private readonly template: string) {
     const parts = template.split(/\{([^{}]+)\}/);
     this.#literals = parts.filter((_, index) => index % 2 === 0);
-    this.#names = parts.filter((_, index) => index % 2 === 1);
+    this.names = parts.filter((_, index) => index % 2 === 1);
     if (this.#literals.some((literal) => /[{}]/.test(literal))) this.#reject('its braces must hold one name each');
     this.#separators = this.#literals.slice(1, -1).flatMap((literal) => this.#separatorsIn(literal));
     this.#shape = this.#compile();
   }
 
   build(values: KeyValues): string {
-    let key = this.#literals[0] ?? '';
-    for (const [index, name] of this.#names.entries()) {
-      key += this.#encode(values[name], name) + (this.#literals[index + 1] ?? '');
-    }
+    let key = this.beginning;
+    for (const [index, name] of this.names.entries()) key += this.part(values[name], index);
     return key;
   }
 
   pattern(values: KeyValues): string {
     // A parameter that is given as undefined is somebody's missing id: it must not become "any".
-    const parts = this.#names.map((name) => (Object.hasOwn(values, name) ? this.#encode(values[name], name) : '*'));
+    const parts = this.names.map((name) => (Object.hasOwn(values, name) ? this.#encode(values[name], name) : '*'));
     const [first = '', ...rest] = this.#literals.map(escapeGlob);
     return first + rest.map((literal, index) => (parts[index] ?? '') + literal).join('');
   }
@@ -97,13 +95,26 @@ class KeyForm {
   parse(key: string): Record<string, string> | undefined {
     const match = this.#shape.exec(key);
     if (!match) return undefined;
-    const values = Object.fromEntries(this.#names.map((name, index) => [name, decodeKeyPart(match[index + 1] ?? '')]));
+    const values = Object.fromEntries(this.names.map((name, index) => [name, decodeKeyPart(match[index + 1] ?? '')]));
     // Building it again tells whether this is how we write it, also when a name stands twice in the template.
     return this.build(values) === key ? values : undefined;
   }
 
+  /** What stands before the first parameter. */
+  get beginning(): string {
+    return this.#literals[0] ?? '';
+  }
+
+  /** A parameter's value, and what stands behind it. */
+  part(value: unknown, index: number): string {
+    return this.#encode(value, this.names[index] ?? '') + (this.#literals[index + 1] ?? '');
+  }
+
   #encode(value: unknown, name: string): string {
-    const encoded = encodeKeyPart(textOf(value, `{${name}} of '${this.template}'`));
+    // Digits need no encoding and separate nothing; most parameters are ids.
+    if (Number.isSafeInteger(value) && (value as number) >= 0) return String(value);
+    const encoded = encodeKeyPart(typeof value === 'string' ? value : textOf(value, `{${name}} of '${this.template}'`));
+    if (this.#separators.length === 0) return encoded;
     return this.#separators.reduce((text, separator) => text.replaceAll(separator, percent(separator)), encoded);
   }
 

@@ -1,4 +1,4 @@
-import { defineKey, type KeyPart } from './define-key.ts';
+import { KeyForm, type KeyPart } from './define-key.ts';
 import { kindOf } from './keys.ts';
 
 /** `{user.id}` in a template: a root and the way from there. */
@@ -15,12 +15,12 @@ export interface KeyTemplate {
   readonly placeholders: readonly Placeholder[];
   /**
    * The key of one call. Values are encoded as `defineKey` does it, so no id can forge a separator or a glob.
-   * @param rootOf what a placeholder's root stands for in this call
+   * @param rootOf what the root of the placeholder with this index stands for in this call
    * @param unresolved called for a placeholder without a usable value: it has to throw, because an entry or a lock
    *   named by nothing would be everybody's
    */
   readonly fill: (
-    rootOf: (root: string) => unknown,
+    rootOf: (root: string, index: number) => unknown,
     unresolved: (placeholder: Placeholder, found: string) => never,
   ) => string;
 }
@@ -29,20 +29,19 @@ const PATH = /^[\p{ID_Continue}$]+(?:\.[\p{ID_Continue}$]+)*$/u;
 
 /** @throws InvalidKeyError for braces that do not pair, or placeholders that nothing tells apart */
 export function parseTemplate(source: string): KeyTemplate {
-  const build = defineKey(source);
-  const placeholders = [...source.matchAll(/\{([^{}]+)\}/g)].map(([, path = '']) => placeholderOf(path));
+  const form = new KeyForm(source);
+  const placeholders = form.names.map(placeholderOf);
   return {
     source,
     placeholders,
-    fill: (rootOf, unresolved) =>
-      build(
-        Object.fromEntries(
-          placeholders.map((placeholder) => {
-            const value = follow(rootOf(placeholder.root), placeholder.properties);
-            return [placeholder.path, isPart(value) ? value : unresolved(placeholder, foundIn(value))];
-          }),
-        ),
-      ),
+    fill(rootOf, unresolved) {
+      let key = form.beginning;
+      for (const [index, placeholder] of placeholders.entries()) {
+        const value = follow(rootOf(placeholder.root, index), placeholder.properties);
+        key += form.part(isPart(value) ? value : unresolved(placeholder, foundIn(value)), index);
+      }
+      return key;
+    },
   };
 }
 

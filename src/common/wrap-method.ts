@@ -76,18 +76,29 @@ export function wrapMethod<S>(
   const nameOn = nameReader(prototype, property, name);
   let isDelegated: boolean | undefined;
 
-  const wrapper: Method = async function (...args) {
-    const proceed = () => inner.apply(this, args);
+  const run = (self: unknown, args: readonly unknown[]): Promise<unknown> => {
+    const proceed = () => inner.apply(self, args as unknown[]);
     // Asked of the finished method: a decorator above ours may be the one that makes it a route.
     isDelegated ??= delegated?.(Reflect.get(prototype, property) as object) ?? false;
     if (isDelegated) return proceed();
-    const service = (this as Record<symbol, S | undefined> | undefined)?.[slot];
+    const service = (self as Record<symbol, S | undefined> | undefined)?.[slot];
     if (service !== undefined) {
-      const host = this as object;
+      const host = self as object;
       return around({ service, host, name: nameOn(host), args, proceed });
     }
     absent?.(name);
     return proceed();
+  };
+
+  // Not an async method: it would cost a cached one a promise more than what it calls.
+  const wrapper: Method = function (...args) {
+    try {
+      const result = run(this, args);
+      return result instanceof Promise ? result : Promise.resolve(result);
+    } catch (error) {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- whatever the method threw
+      return Promise.reject(error);
+    }
   };
   impersonate(wrapper, inner);
   Reflect.defineMetadata(ORIGINAL, original, wrapper);
