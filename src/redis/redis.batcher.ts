@@ -118,7 +118,8 @@ export class RedisBatcher {
   #callTogether(group: Group): void {
     const { script, shared, calls } = group;
     const keys = calls.map((call) => call.key);
-    const args = [...shared, ...calls.flatMap((call) => call.args.slice(script.shared))];
+    const args = [...shared];
+    for (const call of calls) for (let at = script.shared; at < script.arity; at++) args.push(call.args[at] ?? '');
     this.#send(script.name, keys[0], (client) => orRefused(evaluate(client, script, keys, args), keys), {
       resolve: (replies) => {
         if (replies === REFUSED) this.#oneByOne(() => this.#call(group));
@@ -194,13 +195,12 @@ const accepts = ({ script, shared }: Group, call: Call): boolean =>
 
 const answer = ({ reply, resolve }: Read, raw: Buffer | null): void => resolve(reply === undefined ? raw : reply(raw));
 
-async function orRefused<T>(reply: Promise<T>, keys: readonly string[]): Promise<T | typeof REFUSED> {
-  try {
-    return await reply;
-  } catch (error) {
-    if (keys.length > 1 && replyCodeOf(error) === 'CROSSSLOT') return REFUSED;
+function orRefused<T>(reply: Promise<T>, keys: readonly string[]): Promise<T | typeof REFUSED> {
+  if (keys.length === 1) return reply;
+  return reply.catch((error: unknown) => {
+    if (replyCodeOf(error) === 'CROSSSLOT') return REFUSED;
     throw error;
-  }
+  });
 }
 
 function sizeOf(args: readonly ScriptArgument[]): number {

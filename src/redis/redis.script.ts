@@ -65,12 +65,11 @@ ${prelude.trim()}
 local function item(key, arg, shared)
 ${body.trim()}
 end
-local shared = {}
-for i = 1, ${shared} do shared[i] = ARGV[i] end
-local replies = {}
+local shared = { unpack(ARGV, 1, ${shared}) }
+local replies, before = {}, ${shared}
 for i = 1, #KEYS do
-  local arg, before = {}, ${shared} + (i - 1) * ${arity - shared}
-  for j = 1, ${arity - shared} do arg[j] = ARGV[before + j] end
+  local arg = { unpack(ARGV, before + 1, before + ${arity - shared}) }
+  before = before + ${arity - shared}
   local ok, reply = pcall(item, KEYS[i], arg, shared)
   if ok then
     -- A nil would end the array there, and every later key would lose its reply.
@@ -83,17 +82,15 @@ return replies
 `;
 
 /** Runs a script; a server that does not know it (any more) gets its source, as it has not run then. */
-export async function evaluate(
+export function evaluate(
   client: RedisClient,
-  script: Script,
+  { sha, lua }: Script,
   keys: readonly string[],
   args: readonly ScriptArgument[],
 ): Promise<readonly RawReply[]> {
-  const rest = [keys.length, ...keys, ...args];
-  try {
-    return (await client.callBuffer('EVALSHA', [script.sha, ...rest])) as readonly RawReply[];
-  } catch (error) {
+  const reply = client.callBuffer('EVALSHA', [sha, keys.length, ...keys, ...args]);
+  return reply.catch((error: unknown) => {
     if (replyCodeOf(error) !== 'NOSCRIPT') throw error;
-    return (await client.callBuffer('EVAL', [script.lua, ...rest])) as readonly RawReply[];
-  }
+    return client.callBuffer('EVAL', [lua, keys.length, ...keys, ...args]);
+  }) as Promise<readonly RawReply[]>;
 }
