@@ -118,8 +118,10 @@ async function routes(list, options, settings) {
   const load = ({ name, api }) => ({ name, run: manyAtOnce(api.ask, 32) });
   const rows = await compare(ready.map(load), { ...settings, sliceMs: 2 * settings.sliceMs });
   for (const { api } of ready) await api.close();
-  const bare = rows.find(({ name }) => name === BARE);
-  const added = ({ samples }) => median(samples.map(({ cpuNs }, round) => cpuNs - bare.samples[round].cpuNs)) / 1e3;
+  const bareOf = (name) =>
+    rows.find((row) => row.name === `${name}, no guard`) ?? rows.find((row) => row.name === BARE);
+  const added = ({ name, samples }) =>
+    median(samples.map(({ cpuNs }, round) => cpuNs - bareOf(name).samples[round].cpuNs)) / 1e3;
   return rows.map((row) => ({ ...row, cpuUs: row.cpuNs / 1e3, addedUs: added(row) }));
 }
 

@@ -58,8 +58,13 @@ export class MemoryRateLimitStore implements RateLimitStore {
     }
   }
 
-  #judge({ quotas, costs, consumesOnReject }: Charge, subjects: readonly string[], spends: boolean): QuotaState[] {
+  #judge(charge: Charge, subjects: readonly string[], spends: boolean): QuotaState[] {
+    const { quotas, costs, consumesOnReject } = charge;
     const nowUs = this.#nowUs();
+    if (spends && quotas.length === 1) {
+      const admitted = this.#admit(nth(quotas, 0), nth(subjects, 0), nth(costs, 0), nowUs);
+      if (admitted !== undefined) return [admitted];
+    }
     const entries = quotas.map((quota, at) => this.#examine(quota, nth(subjects, at), nth(costs, at), nowUs));
     const isRefused = entries.some(({ fits, quota }) => !fits && !quota.isShadow);
     const isCharged = spends && (!isRefused || consumesOnReject);
@@ -68,6 +73,19 @@ export class MemoryRateLimitStore implements RateLimitStore {
       const isImposed = spends && this.#violate(entry, nowUs);
       return stateOf(entry, isImposed);
     });
+  }
+
+  /** What most calls are: one quota that admits a subject which has called before. Undefined when it is not that. */
+  #admit(quota: Quota, subject: string, cost: number, nowUs: number): QuotaState | undefined {
+    const table = this.#tables.get(quota.id);
+    const record = table?.get(subject, nowUs);
+    if (table === undefined || record === undefined || record.penalty !== undefined) return undefined;
+    const { count } = record;
+    const used = count.at(nowUs, quota.capacity) + cost;
+    if (used > quota.capacity) return undefined;
+    count.add(cost);
+    table.keep(subject, record, used);
+    return { used, resetMs: count.msUntil(0), retryAfterMs: 0, block: 'none' };
   }
 
   #examine(quota: Quota, subject: string, cost: number, nowUs: number): Entry {

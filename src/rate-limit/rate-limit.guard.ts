@@ -20,8 +20,13 @@ import { type JudgedRequest, RateLimitService } from './rate-limit.service.ts';
 import { refundAfter } from './refund.ts';
 import { RequestGate } from './request-gate.ts';
 
-/** One call of a handler has one context, however many of these guards it passes. */
-const judged = new WeakSet<ExecutionContext>();
+/**
+ * One call of a handler has one context, however many of these guards it passes. A mark, because a WeakSet with an entry
+ * per request costs the garbage collector more than all of the guard.
+ */
+const JUDGED = Symbol('nestjs-keep:judged');
+
+type MarkedContext = ExecutionContext & { [JUDGED]?: true };
 
 /**
  * Decides what `@RateLimit` says about a handler, and `policies.default` about handlers without a decorator. The
@@ -60,15 +65,15 @@ export class RateLimitGuard implements CanActivate {
   protected errorOf?(decision: RateLimitDecision, context: ExecutionContext): Error | undefined;
 
   /** @throws RateLimitExceededError (429), StoreUnavailableError (503), or what the transport understands instead */
-  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+  canActivate(context: MarkedContext): boolean | Promise<boolean> {
     const [handler, host] = [context.getHandler(), context.getClass()];
     const rules = rulesFor(handler, host);
     if (rules?.length === 0) return true;
     const name = `${host.name}.${handler.name}`;
     if (this.#parts === undefined) return rules === undefined || refuseToRun('RateLimit')(name);
     const set = this.#parts.limits.policies.setFor(rules, name);
-    if (set === undefined || judged.has(context)) return true;
-    judged.add(context);
+    if (set === undefined || context[JUDGED] === true) return true;
+    context[JUDGED] = true;
     return this.#decide(this.#parts, set, context);
   }
 

@@ -71,7 +71,7 @@ export class RateLimitService {
   consume(policy: PolicyInput, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
     return answered(() => {
       const request = this.#requestOf(policy, subject, options);
-      return once(this.#spend(request), (verdict) => this.#judge(request, verdict).decision);
+      return once(this.#spend(request), (states, by) => this.#judge(request, states, by).decision);
     });
   }
 
@@ -79,7 +79,7 @@ export class RateLimitService {
   check(policy: PolicyInput, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
     return answered(() => {
       const request = this.#requestOf(policy, subject, options);
-      return once(this.#look(request), (verdict) => judgementOf(request, verdict).decision);
+      return once(this.#look(request), (states, by) => judgementOf(request, states, by).decision);
     });
   }
 
@@ -129,12 +129,12 @@ export class RateLimitService {
 
   /** @internal */
   spend(request: JudgedRequest): Judgement | Promise<Judgement> {
-    return once(this.#spend(request), (verdict) => this.#judge(request, verdict));
+    return once(this.#spend(request), (states, by) => this.#judge(request, states, by));
   }
 
   /** @internal */
   look(request: JudgedRequest): Judgement | Promise<Judgement> {
-    return once(this.#look(request), (verdict) => judgementOf(request, verdict));
+    return once(this.#look(request), (states, by) => judgementOf(request, states, by));
   }
 
   /** @internal Gives back what an admitted request was charged. */
@@ -166,26 +166,23 @@ export class RateLimitService {
   }
 
   /** Counts and logs what came of a request, once. */
-  #judge(request: JudgedRequest, verdict: Verdict): Judgement {
-    const judgement = judgementOf(request, verdict);
-    const { allowed } = judgement.decision;
+  #judge(request: JudgedRequest, states: Verdict['states'], by: Verdict['by']): Judgement {
+    const judgement = judgementOf(request, states, by);
     const counts = this.#counts;
-    if (allowed) counts.allowed += 1;
+    if (judgement.decision.allowed) counts.allowed += 1;
     else counts.refused += 1;
-    if (verdict.by === 'outage') counts.degraded += 1;
-    this.#countByPolicy(judgement, verdict);
-    if (verdict.by === 'memory') counts.refusedFromMemory += 1;
+    if (by === 'outage') counts.degraded += 1;
+    for (let at = 0; at < judgement.standings.length; at++) this.#countByPolicy(nth(judgement.standings, at), by);
+    if (by === 'memory') counts.refusedFromMemory += 1;
     else this.#report(judgement);
     return judgement;
   }
 
-  #countByPolicy({ standings }: Judgement, { by }: Verdict): void {
-    for (const { policy, state } of standings) {
-      const counts = this.#byPolicy.get(policy) ?? this.#countsOf(policy);
-      if (state.retryAfterMs === 0) counts.allowed += 1;
-      else counts.refused += 1;
-      if (by === 'outage') counts.degraded += 1;
-    }
+  #countByPolicy({ policy, state }: PolicyStanding, by: Verdict['by']): void {
+    const counts = this.#byPolicy.get(policy) ?? this.#countsOf(policy);
+    if (state.retryAfterMs === 0) counts.allowed += 1;
+    else counts.refused += 1;
+    if (by === 'outage') counts.degraded += 1;
   }
 
   #countsOf(policy: PolicyStanding['policy']): PolicyCounts {
@@ -235,15 +232,20 @@ const aTier = {
 /** A store in this process says only what it found. */
 type Answer = Verdict | Verdict['states'];
 
-const asVerdict = (answer: Answer): Verdict => ('states' in answer ? answer : { states: answer, by: 'store' });
+type Act<T> = (states: Verdict['states'], by: Verdict['by']) => T;
 
 /** An answer that is there at once does not wait for a turn of its own, and one that is not waits for one only. */
-function once<T>(answer: Answer | Promise<Answer>, act: (verdict: Verdict) => T): T | Promise<T> {
-  if (answer instanceof Promise) return answer.then((late) => act(asVerdict(late)));
-  return act(asVerdict(answer));
+function once<T>(answer: Answer | Promise<Answer>, act: Act<T>): T | Promise<T> {
+  if (answer instanceof Promise) return answer.then((late) => actOn(late, act));
+  return actOn(answer, act);
 }
 
-function judgementOf(request: JudgedRequest, { states, by }: Verdict): Judgement {
+const actOn = <T>(answer: Answer, act: Act<T>): T =>
+  isVerdict(answer) ? act(answer.states, answer.by) : act(answer, 'store');
+
+const isVerdict = (answer: Answer): answer is Verdict => !Array.isArray(answer);
+
+function judgementOf(request: JudgedRequest, states: Verdict['states'], by: Verdict['by']): Judgement {
   const standings =
     states.length === 1 ? [standingOf(request, states, 0)] : states.map((_, at) => standingOf(request, states, at));
   return { standings, decision: decisionOf(standings, by === 'outage') };

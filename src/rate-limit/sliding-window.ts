@@ -54,8 +54,14 @@ export class SlidingWindow implements QuotaCount {
   msUntil(units: number): number {
     let left = this.#used;
     if (left <= units) return 0;
+    // All of them are back when the latest ones are.
+    if (units === 0) return this.#msUntilGone(this.#buckets.at(-1));
     const last = this.#buckets.find((bucket) => (left -= bucket.units) <= units);
-    return last === undefined ? 0 : Math.ceil(((last.index + BUCKETS + 1) * this.widthUs - this.#nowUs) / 1_000);
+    return this.#msUntilGone(last);
+  }
+
+  #msUntilGone(bucket: Bucket | undefined): number {
+    return bucket === undefined ? 0 : Math.ceil(((bucket.index + BUCKETS + 1) * this.widthUs - this.#nowUs) / 1_000);
   }
 
   /** Drops the buckets no window can reach any more. */
