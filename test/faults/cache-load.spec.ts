@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { register } from 'prom-client';
-import { CircuitBreakerService } from '../../src/index.ts';
+import { CircuitBreakerService, type Duration } from '../../src/index.ts';
 import { openCacheApp, type CacheApp } from '../support/cache-app.ts';
 import { eventually } from '../support/eventually.ts';
 import { HOST } from '../support/free-ports.ts';
@@ -115,7 +115,7 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
-async function set(args: readonly string[] = []): Promise<Scene> {
+async function set(args: readonly string[] = [], commandTimeout: Duration = `${DEADLINE_MS}ms`): Promise<Scene> {
   const server = await startStandalone(args);
   cleanUps.push(() => server.stop());
   const proxy = await FaultProxy.start(server.port);
@@ -124,7 +124,7 @@ async function set(args: readonly string[] = []): Promise<Scene> {
   const raw = new Redis(`redis://${credentials}${HOST}:${server.port}`);
   raw.on('error', () => undefined);
   cleanUps.push(() => raw.disconnect());
-  const app = await openCacheApp({ redis: { url: `redis://${credentials}${HOST}:${proxy.port}` } });
+  const app = await openCacheApp({ redis: { url: `redis://${credentials}${HOST}:${proxy.port}`, commandTimeout } });
   cleanUps.push(() => app.close());
   const loads = { count: 0 };
   const load = () => ((loads.count += 1), 'value');
@@ -255,7 +255,7 @@ it('F08: a server that is asleep for half a second has few calls fail, and the b
 });
 
 it('F10: a server without memory still serves hits and deletes; what cannot be stored is answered', async () => {
-  const { raw, app } = await set();
+  const { raw, app } = await set([], '5s');
   const moves = movesOf(app);
   await app.cache.set('there', 'value');
   const [, used] = /used_memory:(\d+)/.exec(await raw.info('memory'))!;

@@ -21,4 +21,4 @@ it(`F21: three applications and random faults: nobody reads what was invalidated
   } finally {
     await faults.close();
   }
-});
+}, 60_000);
