@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { ModulesContainer } from '@nestjs/core';
+import { ModulesContainer, NestContainer } from '@nestjs/core';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { CacheModule, CacheService, type CacheModuleOptions } from '../../src/index.ts';
 import { FaultProxy } from '../support/proxy.ts';
@@ -9,6 +9,11 @@ const PASSWORD = 'hunter2-password';
 const VALUE = 'hunter2-value';
 /** Part of both. */
 const SECRET = 'hunter2';
+
+/** What leads to every provider of the application. Each of them is looked at anyway: once is enough. */
+for (const container of [ModulesContainer, NestContainer]) {
+  Object.defineProperty(container.prototype, inspect.custom, { value: () => container.name });
+}
 
 /** Everything that anybody could inject or hold, by name: what the module provides, exports and is made of. */
 function* holdersOf(module: TestingModule): Iterable<[name: string, holder: unknown]> {
