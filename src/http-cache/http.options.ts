@@ -19,7 +19,7 @@ export interface HttpOptions {
   readonly reloadFloor?: Duration;
   /** Larger bodies are not stored: a number of bytes, or `'1mb'`. @default '1mb' */
   readonly maxBody?: number | string;
-  /** Who asks, for `scope: 'user'`. @default `request.user.id`, else `request.user.sub` */
+  /** Who asks, for `scope: 'user'` and `@Idempotent`. @default `request.user.id`, else `request.user.sub` */
   readonly principal?: (context: ExecutionContext) => string | number | null | undefined;
   /** Whether `Cache-Status` (`status`) and `X-Cache` (`legacy`) are sent. @default 'on' for both */
   readonly headers?: { readonly status?: HeaderSwitch; readonly legacy?: HeaderSwitch };

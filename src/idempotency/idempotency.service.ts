@@ -44,6 +44,7 @@ export type IdempotencyCount =
 
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 250;
+const FORGET_EVERY_MS = 1_000;
 
 export interface IdempotencySetup {
   readonly store: IdempotencyStore;
@@ -58,6 +59,7 @@ export class IdempotencyService {
   readonly #local = new MemoryIdempotencyStore();
   readonly #runs = new Set<IdempotentRun>();
   readonly #telemetry: Telemetry;
+  #isClosed = false;
 
   constructor(private readonly setup: IdempotencySetup) {
     this.#telemetry = setup.telemetry ?? new Telemetry();
@@ -97,6 +99,7 @@ export class IdempotencyService {
   /** Waits for what runs, `budgetMs` at most: handlers may have outlived their clients. */
   async close(budgetMs: number): Promise<void> {
     await within(Promise.all([...this.#runs].map(({ ended }) => ended)), budgetMs, undefined);
+    this.#isClosed = true;
     for (const run of this.#runs) run.abandon();
   }
 
@@ -132,11 +135,16 @@ export class IdempotencyService {
     }
   }
 
-  async #forget(name: string, { token }: Claim): Promise<void> {
-    try {
-      await this.setup.store.release(name, token);
-    } catch {
-      // It ends by itself.
+  /** Nobody uses a claim that was granted behind our back: others need not wait for its end. */
+  async #forget(name: string, { token, leaseMs }: Claim): Promise<void> {
+    const endsAt = performance.now() + leaseMs;
+    while (performance.now() < endsAt && !this.#isClosed) {
+      try {
+        await this.setup.store.release(name, token);
+        return;
+      } catch {
+        await sleep(FORGET_EVERY_MS, undefined, { ref: false });
+      }
     }
   }
 }

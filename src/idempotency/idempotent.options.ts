@@ -40,8 +40,8 @@ const callback = <R>() =>
 
 const RULES = {
   required: flag,
-  ttl: as('ttlMs', duration('1s', '30d')),
-  lease: as('leaseMs', duration('1s', '10m')),
+  ttl: as('ttlMs', duration('1ms', '30d')),
+  lease: as('leaseMs', duration('100ms', '10m')),
   wait: as('waitMs', duration('0ms', '1m')),
   syntax: oneOf('lenient', 'strict'),
   principal: callback<string | number | null | undefined>(),

@@ -45,6 +45,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { map, type Observable, of } from 'rxjs';
 import {
+  CacheService,
   Idempotent,
   type IdempotentOptions,
   InvalidOptionsError,
@@ -770,6 +771,14 @@ describe.each(PLATFORMS)('@Idempotent on %s', (platform) => {
       }
     });
 
+    it('forgets no answer when the cache is reset', async () => {
+      await open();
+      const key = newKey();
+      await post('', key);
+      await app.get(CacheService).reset();
+      expect(runOf(await post('', key))).toEqual([1, true]);
+    });
+
     it('shows neither keys nor users on the server', async () => {
       const servers = await startStandalone();
       try {
@@ -816,7 +825,7 @@ describe('@Idempotent at the start', () => {
   };
 
   it.each([
-    [{ ttl: '0s' }, "ttl: must be a duration from '1s' to '30d'; received '0s'"],
+    [{ ttl: '0s' }, "ttl: must be a duration from '1ms' to '30d'; received '0s'"],
     [{ lease: '1h' }, 'lease: must be a duration'],
     [{ wait: 5 }, 'wait: must be a duration'],
     [{ syntax: 'loose' }, "syntax: must be one of 'lenient', 'strict'"],

@@ -17,8 +17,8 @@ import { ONE_SERVER, TOPOLOGIES, type Topology } from '../support/topologies.ts'
 /** A deadline that a busy machine keeps. */
 const PATIENT_MS = 5_000;
 
-async function connect(target: ResolvedRedisTarget): Promise<RedisConnection> {
-  const connection = new RedisConnection({ ...REDIS_TIMEOUTS, commandTimeoutMs: PATIENT_MS, target });
+async function connect(target: ResolvedRedisTarget, commandTimeoutMs = PATIENT_MS): Promise<RedisConnection> {
+  const connection = new RedisConnection({ ...REDIS_TIMEOUTS, commandTimeoutMs, target });
   await connection.connect();
   await eventually(() => connection.isAvailable, { withinMs: 15_000 });
   return connection;
@@ -188,6 +188,24 @@ describe('the idempotency service', () => {
       await run.ended;
       expect(await service.begin(request)).toEqual({ kind: 'answered', answer: ANSWER });
     } finally {
+      await service.close(0);
+      await connection.close();
+      await servers.stop();
+    }
+  });
+
+  it('gives back what a server that did not answer may have granted', async () => {
+    const servers = await ONE_SERVER.start();
+    const connection = await connect(ONE_SERVER.targetOf(servers), 300);
+    const service = new IdempotencyService({ store: new RedisIdempotencyStore(connection), keys });
+    const request = requestFor({ leaseMs: 60_000 });
+    try {
+      servers.pause();
+      expect((await service.begin(request)).kind).toBe('unavailable');
+      servers.resume();
+      await eventually(async () => (await service.begin(request)).kind === 'begun', { withinMs: 15_000 });
+    } finally {
+      servers.resume();
       await service.close(0);
       await connection.close();
       await servers.stop();
