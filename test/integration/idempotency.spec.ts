@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KEY_DEFAULTS, KeySpace } from '../../src/common/keys.ts';
 import { isStoreUnavailableError } from '../../src/common/errors.ts';
+import { within } from '../../src/common/within.ts';
 import { IdempotencyService, type RunRequest } from '../../src/idempotency/idempotency.service.ts';
 import { MemoryIdempotencyStore } from '../../src/idempotency/memory-idempotency.store.ts';
 import { RedisIdempotencyStore } from '../../src/idempotency/redis-idempotency.store.ts';
@@ -163,13 +164,15 @@ describe('the idempotency service', () => {
 
   it('waits at a shutdown for what still runs, within its budget', async () => {
     const service = serviceOn();
-    const run = await begin(service, requestFor());
+    const request = requestFor();
+    const run = await begin(service, request);
     const stuck = await begin(service, requestFor());
     setTimeout(() => void run.keep(ANSWER, 60_000), 50);
     const startedAt = performance.now();
     await service.close(200);
     expect(performance.now() - startedAt).toBeLessThan(2_000);
-    await Promise.all([run.ended, stuck.ended]);
+    await within(Promise.all([run.ended, stuck.ended]), 5_000, undefined);
+    expect((await service.begin(request)).kind).toBe('answered');
   });
 
   it('tells a server that is away later, and answers its client meanwhile', async () => {
@@ -185,7 +188,7 @@ describe('the idempotency service', () => {
       expect((await service.begin(request)).kind).toBe('unavailable');
       await servers.restart();
       await eventually(() => connection.isAvailable, { withinMs: 10_000 });
-      await run.ended;
+      await within(run.ended, 10_000, undefined);
       expect(await service.begin(request)).toEqual({ kind: 'answered', answer: ANSWER });
     } finally {
       await service.close(0);
