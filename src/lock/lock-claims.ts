@@ -13,6 +13,12 @@ interface HttpResponse {
   once?(event: string, listener: () => void): unknown;
 }
 
+/** What drivers of GraphQL put into the context of an operation. */
+interface GraphqlContext {
+  readonly res?: HttpResponse;
+  readonly reply?: HttpResponse;
+}
+
 /** The object that guards and interceptors of one call have in common; undefined where there is none. */
 export function callOf(context: ExecutionContext): object | undefined {
   const args = context.getArgs<unknown[]>();
@@ -35,11 +41,19 @@ export function leaveToHandler(
     ofCall.delete(operation);
     void work.finish({ status: 'fulfilled', value: undefined }).catch(() => undefined);
   };
-  const response = context.getType() === 'http' ? context.switchToHttp().getResponse<HttpResponse>() : undefined;
+  const response = responseOf(context);
   const stream = response?.raw ?? response;
   if (stream?.once === undefined) setTimeout(endUnclaimed, UNCLAIMED_MS).unref();
   // A later guard has denied, or the client is gone.
   else for (const event of ['finish', 'close']) stream.once(event, endUnclaimed);
+}
+
+/** The answer that tells when all guards of a call are done; undefined where there is none. */
+function responseOf(context: ExecutionContext): HttpResponse | undefined {
+  const type: string = context.getType();
+  if (type === 'http') return context.switchToHttp().getResponse<HttpResponse>();
+  const { res, reply } = type === 'graphql' ? (context.getArgByIndex<GraphqlContext | undefined>(2) ?? {}) : {};
+  return res ?? reply;
 }
 
 /** What a guard has taken for this call of the handler, once. */

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
-import { type INestApplication, SetMetadata, UseGuards } from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { applyDecorators, type INestApplication, SetMetadata, UseGuards } from '@nestjs/common';
 import { ApiOperation, DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import {
   Cacheable,
@@ -8,6 +9,7 @@ import {
   CacheService,
   CircuitBreakerService,
   isLockConflictError,
+  LockGuard,
   LockService,
   RateLimit,
   WithCircuitBreaker,
@@ -183,6 +185,52 @@ describe.each(TRANSPORTS)('$name', (transport) => {
         expect(Reflect.getMetadata(LABEL, handler)).toBe(transport.hasCallers ? 'here' : undefined);
       }
     });
+  });
+});
+
+const deny = { canActivate: () => false };
+const GUARDED = {
+  locked: applyDecorators(WithLock({ key: 'locked' }) as MethodDecorator, UseGuards(LockGuard)),
+  cached: applyDecorators(WithLock({ key: 'denied' }) as MethodDecorator, UseGuards(LockGuard, deny)),
+};
+
+describe.each(TRANSPORTS.filter(({ hasCallers }) => hasCallers))('LockGuard: $name', (transport) => {
+  silenceErrors();
+  let reached: Reached;
+  let subject: Subject;
+  let locks: LockService;
+  let openGate = (): void => undefined;
+  beforeAll(async () => {
+    const type = makeSubject();
+    reached = await openOn(transport, type, { tested: GUARDED, position: 'above' });
+    subject = reached.app.get(type);
+    locks = reached.app.get(LockService);
+  });
+  afterAll(async () => {
+    openGate();
+    await reached.close();
+  });
+
+  it('hands its lock over to the handler, which gives it back when it has ended', async () => {
+    subject.gate = new Promise((resolve) => (openGate = resolve));
+    const first = reached.call('locked', 'a');
+    await eventually(() => subject.timesOf('locked') === 1);
+    // Longer than a lock waits for its handler.
+    await sleep(1_100);
+    expect(isRefusal(await reached.call('locked', 'b'))).toBe(true);
+    expect([subject.timesOf('locked'), await locks.isHeld('locked')]).toEqual([1, true]);
+    openGate();
+    expect(await first).toEqual({ value: 'locked a' });
+    await eventually(async () => !(await locks.isHeld('locked')));
+    expect(await reached.call('locked', 'c')).toEqual({ value: 'locked c' });
+  });
+
+  it('gives its lock back when a later guard denies: with the answer, where there is one', async () => {
+    const hasAnswer = !/gateway|microservice/.test(transport.name);
+    expect(isRefusal(await reached.call('cached', 'a'))).toBe(true);
+    expect(locks.getMetrics().acquired).toBe(3);
+    await eventually(async () => !(await locks.isHeld('denied')), { withinMs: hasAnswer ? 900 : 10_000 });
+    expect(subject.timesOf('cached')).toBe(0);
   });
 });
 

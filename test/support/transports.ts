@@ -149,9 +149,22 @@ interface GraphqlBody {
   readonly errors?: readonly { readonly message: string }[];
 }
 
-/** Nest 11 answers errors of a gateway to nobody. */
-const NO_ANSWER_MS = 1_500;
-const NO_ANSWER = JSON.stringify({ event: 'exception', data: 'no answer' });
+/**
+ * Nest 11 gives errors for native clients to the socket as an event that stays in the process: an application that wants
+ * them told sends it. Nest 12 sends them itself, and there is no event.
+ */
+class TellingWsAdapter extends WsAdapter {
+  override bindClientConnect(server: unknown, callback: (...args: unknown[]) => void): void {
+    super.bindClientConnect(server, (...args: unknown[]) => {
+      const [socket] = args as [WebSocket];
+      socket.on('exception', (data: unknown) => socket.send(JSON.stringify({ event: 'exception', data })));
+      callback(...args);
+    });
+  }
+}
+
+/** A busy machine keeps it. */
+const ANSWER_MS = 15_000;
 
 const gateway: TransportCase = {
   name: 'a WebSocket gateway',
@@ -160,7 +173,7 @@ const gateway: TransportCase = {
   onMethod: (method) => SubscribeMessage(method),
   onArgument: MessageBody('argument'),
   async open(subject, { providers = [], ...options }) {
-    const configure = (opening: INestApplication) => void opening.useWebSocketAdapter(new WsAdapter(opening));
+    const configure = (opening: INestApplication) => void opening.useWebSocketAdapter(new TellingWsAdapter(opening));
     const app = await openHttpApp({ platform: 'express', ...options, providers: [subject, ...providers], configure });
     await app.listen(0, HOST);
     const { port } = (app.getHttpServer() as unknown as { address(): AddressInfo }).address();
@@ -170,10 +183,9 @@ const gateway: TransportCase = {
         const client = new WebSocket(`ws://${HOST}:${port}`);
         await once(client, 'open');
         client.send(JSON.stringify({ event: method, data: { argument } }));
-        const message = once(client, 'message', { signal: AbortSignal.timeout(NO_ANSWER_MS) });
-        const data = await message.then(([text]) => String(text)).catch(() => NO_ANSWER);
+        const [text] = (await once(client, 'message', { signal: AbortSignal.timeout(ANSWER_MS) })) as unknown[];
         client.terminate();
-        const answer = JSON.parse(data) as unknown;
+        const answer = JSON.parse(String(text)) as unknown;
         const { event, data: error } = Object(answer) as { event?: string; data?: unknown };
         return event === 'exception' ? { error: JSON.stringify(error) } : { value: answer };
       },
