@@ -11,6 +11,7 @@ import { keepProblems } from './common/problem-reply.ts';
 import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { hideSecrets } from './common/secrets.ts';
 import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.ts';
+import { ResponseCacheExplorer } from './http-cache/response-cache.explorer.ts';
 import { placeFirst, ResponseCacheInterceptor, yieldToCache } from './http-cache/response-cache.interceptor.ts';
 
 /** Whoever injects the options, or logs the container, sees neither the URL nor a password. */
@@ -39,6 +40,7 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
   constructor(
     private readonly retryAfter: RetryAfterInterceptor,
     private readonly responseCache: ResponseCacheInterceptor,
+    private readonly routes: ResponseCacheExplorer,
     private readonly idempotency: IdempotencyInterceptor,
     private readonly application: ApplicationConfig,
     private readonly host: HttpAdapterHost,
@@ -63,6 +65,7 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
     // What a client is told about a refusal is no part of any answer, and a retry of a request changes nothing.
     const front = chained(this.retryAfter, chained(this.idempotency, this.responseCache));
     placeFirst(front, this.application);
+    this.routes.bindRoutes();
     keepProblems(this.host.httpAdapter);
     yieldToCache(this.host.httpAdapter);
   }

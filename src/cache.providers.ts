@@ -322,20 +322,23 @@ export const providers: Provider[] = [
   RetryAfterInterceptor,
   {
     provide: RoutePolicies,
-    inject: [OPTIONS],
-    useFactory: ({ http, cache }: ResolvedModuleOptions) => new RoutePolicies({ http, cache }),
+    inject: [OPTIONS, CacheEngine],
+    useFactory: ({ http, cache }: ResolvedModuleOptions, { metrics }: CacheEngine) =>
+      new RoutePolicies({ http, cache, countsOf: (name) => metrics.caches.of(name) }),
   },
   {
     provide: ResponseCacheInterceptor,
-    inject: [CacheEngine, KeySpace, OPTIONS, RoutePolicies],
+    inject: [CacheEngine, KeySpace, OPTIONS, RoutePolicies, Telemetry],
     useFactory: (
       engine: CacheEngine,
       keys: KeySpace,
       { http, cache, logLevel }: ResolvedModuleOptions,
       policies: RoutePolicies,
+      { notStored }: Telemetry,
     ) => {
       const logger = new LeveledLogger('ResponseCache', logLevel);
-      return openResponseCache({ engine, keys, http, cache, policies, warn: (message) => logger.warn(message) });
+      const warn = (message: string): void => logger.warn(message);
+      return openResponseCache({ engine, keys, http, cache, policies, notStored, warn });
     },
   },
   ResponseCacheExplorer,

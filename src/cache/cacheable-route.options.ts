@@ -42,6 +42,11 @@ export interface RouteOnlyOptions {
   readonly browser?: Duration;
   /** Larger bodies are not stored: a number of bytes, or `'1mb'`. @default `http.maxBody` */
   readonly maxBody?: number | string;
+  /**
+   * `'first'`: in front of all interceptors, which do not run for a hit. `'bound'`: behind them, so that they run for
+   * every request; for a hit, what comes back to them is undefined. @default 'first'
+   */
+  readonly position?: 'first' | 'bound';
 }
 
 /** How the responses of a route are cached. Whatever is left out comes from the module's options. */
@@ -115,6 +120,7 @@ export const ROUTE_ONLY_RULES = {
   statuses,
   browser: duration('0ms', '365d'),
   maxBody: size('0b', '512mb'),
+  position: oneOf('first', 'bound'),
 } satisfies RulesOf<RouteOnlyOptions>;
 
 export const ROUTE_RULES = {

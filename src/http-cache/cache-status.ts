@@ -50,6 +50,10 @@ export function cacheStatusOf(name: string, outcome: CacheOutcome): string {
 export const appended = (upstream: string | undefined, own: string): string =>
   upstream === undefined || upstream === '' ? own : `${upstream}, ${own}`;
 
+/** The key of an entry, for those who may see it: it tells paths and queries of others (RFC 9211 section 6). */
+export const withKey = (status: string, key: string): string =>
+  /^[\x20-\x7e]*$/.test(key) ? `${status};key=${statusName(key)}` : status;
+
 /** A name as an sf-string. @param name visible ASCII */
 export const statusName = (name: string): string => `"${name.replace(/["\\]/g, '\\$&')}"`;
 

@@ -1,6 +1,7 @@
 import type { CallHandler, ExecutionContext } from '@nestjs/common';
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { lastValueFrom, type Observable } from 'rxjs';
+import type { CacheCounts } from '../cache/cache-metrics.ts';
 import type { RequestData } from '../cache/current-request.ts';
 import type { HttpHeaders } from './http-headers.ts';
 import type { StoredHeader } from './stored-headers.ts';
@@ -56,6 +57,8 @@ export class Exchange {
   readonly raw: ServerResponse;
   /** What the client says about the response it has, see `takeConditions`. */
   conditions: HttpHeaders;
+  /** Of the entry that would answer it. */
+  key: string | undefined;
   /** What the handler and the interceptors around it have returned. */
   value: unknown;
   private readonly reply: FastifyReply | undefined;
@@ -63,6 +66,8 @@ export class Exchange {
   constructor(
     readonly context: ExecutionContext,
     private readonly next: CallHandler,
+    /** Where it is counted what a cache did with it. */
+    readonly counts?: CacheCounts,
   ) {
     const http = context.switchToHttp();
     this.request = http.getRequest<HttpRequest>();

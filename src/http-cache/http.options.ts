@@ -21,8 +21,11 @@ export interface HttpOptions {
   readonly maxBody?: number | string;
   /** Who asks, for `scope: 'user'` and `@Idempotent`. @default `request.user.id`, else `request.user.sub` */
   readonly principal?: (context: ExecutionContext) => string | number | null | undefined;
-  /** Whether `Cache-Status` (`status`) and `X-Cache` (`legacy`) are sent. @default 'on' for both */
-  readonly headers?: { readonly status?: HeaderSwitch; readonly legacy?: HeaderSwitch };
+  /**
+   * Whether `Cache-Status` (`status`) and `X-Cache` (`legacy`) are sent, and whether the first tells the key of the
+   * entry: keys hold paths and queries of others, so only for those who operate the application. @default on, on, off
+   */
+  readonly headers?: { readonly status?: HeaderSwitch; readonly legacy?: HeaderSwitch; readonly key?: HeaderSwitch };
   /** The languages that the application speaks: others make no variant of their own in `Vary: Accept-Language`. */
   readonly languages?: readonly string[];
   /** Response headers that are not replayed from an entry, beside those that never are. */
@@ -43,7 +46,7 @@ export interface ResolvedHttpOptions {
   readonly reloadFloorMs: number;
   readonly maxBodyBytes: number;
   readonly principal: HttpOptions['principal'];
-  readonly headers: { readonly status: HeaderSwitch; readonly legacy: HeaderSwitch };
+  readonly headers: { readonly status: HeaderSwitch; readonly legacy: HeaderSwitch; readonly key: HeaderSwitch };
   readonly languages: readonly string[] | undefined;
   readonly dropHeaders: readonly string[];
   readonly invalidateOnUnsafe: boolean;
@@ -58,7 +61,7 @@ export const HTTP_DEFAULTS: ResolvedHttpOptions = {
   reloadFloorMs: 1_000,
   maxBodyBytes: 1024 ** 2,
   principal: undefined,
-  headers: { status: 'on', legacy: 'on' },
+  headers: { status: 'on', legacy: 'on', key: 'off' },
   languages: undefined,
   dropHeaders: [],
   invalidateOnUnsafe: true,
@@ -87,7 +90,7 @@ export const HTTP_RULES = {
   reloadFloor: as('reloadFloorMs', duration('0ms', '1h')),
   maxBody: as('maxBodyBytes', size('0b', '512mb')),
   principal: rule('a function', (value) => (typeof value === 'function' ? (value as AnyFunction) : undefined)),
-  headers: { status: functionOr('on', 'off'), legacy: functionOr('on', 'off') },
+  headers: { status: functionOr('on', 'off'), legacy: functionOr('on', 'off'), key: functionOr('on', 'off') },
   languages: list('language tags', /^[a-z]{1,8}(?:-[a-z\d]{1,8})*$/i),
   dropHeaders: list('header names', /^[!#$%&'*+\-.^_`|~\w]+$/),
   invalidateOnUnsafe: flag,

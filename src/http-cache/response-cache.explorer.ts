@@ -39,6 +39,14 @@ export class ResponseCacheExplorer implements OnModuleInit {
     if (faults.length > 0) throw new InvalidOptionsError('Wrong @Cacheable', faults);
   }
 
+  /** Routes that want the cache behind their interceptors get it there: before they are registered. */
+  bindRoutes(): void {
+    for (const { method } of wrappedMethodsOf(this.modules)) {
+      if (!isRoute(method) || cacheableOperationOf(method)?.route.position !== 'bound') continue;
+      this.interceptor.bindTo(method);
+    }
+  }
+
   private route({ name, method, prototype }: WrappedMethod, operation: CacheableOperation): string[] {
     this.interceptor.hasRoutes = true;
     const faults = routeFaults(method, operation);

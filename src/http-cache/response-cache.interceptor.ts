@@ -1,5 +1,5 @@
 import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
-import { SSE_METADATA } from '@nestjs/common/constants.js';
+import { INTERCEPTORS_METADATA, SSE_METADATA } from '@nestjs/common/constants.js';
 import type { AbstractHttpAdapter, ApplicationConfig } from '@nestjs/core';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { currentRequest } from '../cache/current-request.ts';
@@ -27,6 +27,14 @@ export class ResponseCacheInterceptor implements NestInterceptor {
 
   constructor(private readonly options: ResponseCacheInterceptorOptions) {}
 
+  /** Makes it the last interceptor of a route; called before routes are registered. */
+  bindTo(handler: object): void {
+    const own = (Reflect.getMetadata(INTERCEPTORS_METADATA, handler) ?? []) as readonly unknown[];
+    // That of another application with the same controller has its place there already.
+    const others = own.filter((interceptor) => !(interceptor instanceof BoundInterceptor));
+    Reflect.defineMetadata(INTERCEPTORS_METADATA, [...others, new BoundInterceptor(this.options)], handler);
+  }
+
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     if (context.getType() !== 'http') return next.handle();
     const handler = context.getHandler();
@@ -36,12 +44,25 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     const own = needsRequest ? { handle: () => handleWith(request, next) } : next;
     const { method } = request;
     if (method === 'GET' || method === 'HEAD') {
-      const isCached = isEnabled && policy !== undefined;
-      return isCached ? cache.answer(new Exchange(context, own), policy) : own.handle();
+      const isCached = isEnabled && policy?.position === 'first';
+      return isCached ? cache.answer(new Exchange(context, own, policy.counts), policy) : own.handle();
     }
     if (invalidate === undefined || !this.hasRoutes || !isUnsafe(method)) return own.handle();
     if (Reflect.hasMetadata(SSE_METADATA, handler)) return own.handle();
     return from(runAndInvalidate(new Exchange(context, own), invalidate));
+  }
+}
+
+/** Stands behind the interceptors of a route, for those routes that want it there. */
+class BoundInterceptor implements NestInterceptor {
+  constructor(private readonly options: ResponseCacheInterceptorOptions) {}
+
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const { isEnabled, cache, policies } = this.options;
+    const { policy } = policies.of(context.getClass(), context.getHandler());
+    const { method } = context.switchToHttp().getRequest<HttpRequest>();
+    const isCached = isEnabled && policy !== undefined && (method === 'GET' || method === 'HEAD');
+    return isCached ? cache.answer(new Exchange(context, next, policy.counts), policy) : next.handle();
   }
 }
 

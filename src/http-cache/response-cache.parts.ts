@@ -1,6 +1,8 @@
 import type { CacheEngine } from '../cache/cache-engine.ts';
 import type { ResolvedCacheOptions } from '../cache/cache.options.ts';
+import type { ByName } from '../common/by-name.ts';
 import type { KeySpace } from '../common/keys.ts';
+import { stablePercent } from '../common/stable-hash.ts';
 import { CacheAnnouncer } from './cache-announcer.ts';
 import { Digests } from './digests.ts';
 import type { ResolvedHttpOptions } from './http.options.ts';
@@ -20,22 +22,25 @@ export interface ResponseCacheOptions {
   readonly http: ResolvedHttpOptions;
   readonly cache: ResolvedCacheOptions;
   readonly policies: RoutePolicies;
+  /** Responses that were not kept, by the reason. */
+  readonly notStored: ByName<{ n: number }>;
   readonly warn: (message: string) => void;
 }
 
 /** The response cache of an application, put together. */
 export function openResponseCache(options: ResponseCacheOptions): ResponseCacheInterceptor {
-  const { engine, keys, http, cache, policies, warn } = options;
+  const { engine, keys, http, cache, policies, notStored, warn } = options;
   const digests = new Digests(http.secret);
-  const counts = engine.metrics.caches.of('http');
-  const store = new ResponseStore(engine, keys, http.lookupBudgetMs, counts);
+  const store = new ResponseStore(engine, keys, http.lookupBudgetMs);
   const maker = new ResponseMaker(http, digests, () => store.now());
-  const announcer = new CacheAnnouncer(http, counts);
+  const announcer = new CacheAnnouncer(http);
+  const { rolloutPercent } = cache;
+  const isCached = (name: string): boolean => rolloutPercent === 100 || stablePercent(keys.full(name)) < rolloutPercent;
   const responses = new ResponseCache({
-    ...{ http, store, announcer },
+    ...{ http, store, announcer, isCached },
     places: new ResponsePlaces(http, digests),
     finder: new ResponseFinder(store, maker),
-    renderer: new ResponseRenderer(maker, announcer, warn),
+    renderer: new ResponseRenderer({ maker, announcer, notStored, warn }),
     server: new ResponseServer(announcer),
   });
   const invalidate = (paths: readonly string[]): Promise<void> => store.invalidate(paths.map(pathStamp));

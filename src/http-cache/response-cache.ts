@@ -32,6 +32,8 @@ export interface ResponseCacheParts {
   readonly renderer: ResponseRenderer;
   readonly server: ResponseServer;
   readonly announcer: CacheAnnouncer;
+  /** Whether responses of this name are cached at all (`cache.rolloutPercent`). */
+  readonly isCached: (name: string) => boolean;
 }
 
 /** One request that may be answered from the store. */
@@ -84,9 +86,11 @@ export class ResponseCache {
 
   /** What Nest has to send: nothing once the cache has answered. */
   answer(exchange: Exchange, policy: RoutePolicy): Observable<unknown> {
-    const { places, finder, server } = this.parts;
+    const { places, finder, server, isCached } = this.parts;
     const place = places.of(policy, exchange);
     if (place.kind === 'bypass') return this.pass(exchange, { forward: 'bypass', detail: place.detail });
+    if (!isCached(place.name)) return this.pass(exchange, { forward: 'bypass' });
+    exchange.key = place.name;
     const directives = this.directivesOf(exchange);
     if (directives.noStore) return this.pass(exchange, { forward: 'request', isStored: false, detail: 'no-store' });
     const held = finder.peek(place.name, exchange.request.headers);
@@ -238,7 +242,14 @@ export class ResponseCache {
     const { name, found } = spot;
     // Where the last response could not be stored, there is nothing to wait for.
     const coalesce = found.response?.isMark === true ? 'off' : policy.coalesce;
-    const loading = this.parts.store.load({ name, stampNames, found, coalesce, render: () => turn.take() });
+    const loading = this.parts.store.load({
+      name,
+      stampNames,
+      found,
+      coalesce,
+      counts: policy.counts,
+      render: () => turn.take(),
+    });
     return loading.catch((error: unknown) => (error instanceof HandlerFailure ? error : undefined));
   }
 

@@ -1,11 +1,13 @@
+import type { ByName } from '../common/by-name.ts';
 import type { CacheAnnouncer } from './cache-announcer.ts';
 import type { CacheOutcome, Detail, Forward } from './cache-status.ts';
-import type { HttpHeaders } from './http-headers.ts';
+import { headerOf, type HttpHeaders } from './http-headers.ts';
 import type { Made, Making, ResponseMaker } from './response-maker.ts';
 import { type HeadVerdict, type RecordedResponse, type ResponseHead, ResponseRecorder } from './response-recorder.ts';
 import { ResponseSink, type ResponseStart } from './response-sink.ts';
 import type { Rendered } from './response-store.ts';
 import type { ResponseTurn } from './response-turn.ts';
+import type { RoutePolicy } from './route-policy.ts';
 import { asRecord, type StoredHeader } from './stored-headers.ts';
 import type { StoredResponse } from './stored-response.ts';
 import { isInNotModified, isNotModified } from './validators.ts';
@@ -36,13 +38,24 @@ const FAILURES: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 /** How long a second render may take to end its response, once its handler has returned. */
 const UNENDED_MS = 30_000;
 
+export interface ResponseRendererParts {
+  readonly maker: ResponseMaker;
+  readonly announcer: CacheAnnouncer;
+  readonly notStored: ByName<{ n: number }>;
+  readonly warn: (message: string) => void;
+}
+
 /** Has the pipeline behind the cache make a response, and hands to the store what came of it. */
 export class ResponseRenderer {
-  constructor(
-    private readonly maker: ResponseMaker,
-    private readonly announcer: CacheAnnouncer,
-    private readonly warn: (message: string) => void,
-  ) {}
+  private readonly maker: ResponseMaker;
+  private readonly announcer: CacheAnnouncer;
+  /** Routes whose nonces were warned of. */
+  private readonly warned = new WeakSet<RoutePolicy>();
+
+  constructor(private readonly parts: ResponseRendererParts) {
+    this.maker = parts.maker;
+    this.announcer = parts.announcer;
+  }
 
   /** For the client, who gets it as it comes, and for the store. */
   render(order: RenderOrder): Promise<unknown> {
@@ -97,12 +110,22 @@ export class ResponseRenderer {
     const recorded = await finished;
     const made = await this.orNothing(recorded, order);
     if (made.kind === 'storable') {
+      this.warnOfNonce(recorded, order);
       order.onStored();
       return made.rendered;
     }
+    this.parts.notStored.of(made.detail).n++;
     if (FAILURES.has(made.status)) throw new HandlerFailure(made.status);
     const isMarked = order.marksFailure && made.status < 400 && made.detail !== 'aborted';
     return isMarked ? this.maker.mark() : undefined;
+  }
+
+  /** A nonce that comes twice protects nobody (CSP3 section 7.1). */
+  private warnOfNonce({ headers }: RecordedResponse, { policy }: RenderOrder): void {
+    if (this.warned.has(policy) || !headerOf(headers, 'content-security-policy')?.includes("'nonce-")) return;
+    this.warned.add(policy);
+    const { name } = policy.operation.declaration;
+    this.parts.warn(`${name}: everybody gets the nonce of its Content-Security-Policy for as long as it is cached`);
   }
 
   private async orNothing(recorded: RecordedResponse, order: RenderOrder): Promise<Made> {
@@ -110,7 +133,7 @@ export class ResponseRenderer {
       return await this.maker.make(recorded, order);
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'unknown';
-      this.warn(`${order.policy.operation.declaration.name}: its response is not stored: ${reason}`);
+      this.parts.warn(`${order.policy.operation.declaration.name}: its response is not stored: ${reason}`);
       return { kind: 'unstorable', detail: 'unless', status: recorded.status };
     }
   }

@@ -35,6 +35,7 @@ export interface LoadOrder {
   readonly stampNames: readonly string[];
   readonly found: FoundResponse;
   readonly coalesce: Coalescing;
+  readonly counts: CacheCounts;
   /** Makes the response; undefined when it may not be stored. Called at most once, when it is this caller's turn. */
   readonly render: () => Promise<Rendered | undefined>;
 }
@@ -67,7 +68,6 @@ export class ResponseStore {
     private readonly engine: CacheEngine,
     private readonly keys: KeySpace,
     private readonly budgetMs: number,
-    private readonly counts: CacheCounts,
   ) {}
 
   now(): number {
@@ -147,7 +147,7 @@ export class ResponseStore {
 
   private readOrder(
     key: string,
-    { name, stampNames, coalesce, render, found }: LoadOrder,
+    { name, stampNames, coalesce, counts, render, found }: LoadOrder,
   ): ReadOrder<Buffer | undefined> {
     // How long an entry is kept is known when it was made: the options are read again then.
     const options: { -readonly [K in keyof ResolvedReadOptions]: ResolvedReadOptions[K] } = { ...OPTIONS, coalesce };
@@ -161,6 +161,6 @@ export class ResponseStore {
       if (rendered.tags.length > 0) entry.setTags(rendered.tags);
       return rendered.bytes;
     };
-    return { key, name, stampNames, options, factory, counts: this.counts };
+    return { key, name, stampNames, options, factory, counts };
   }
 }

@@ -1,5 +1,6 @@
 import type { CacheableOperation } from '../cache/cacheable.decorator.ts';
 import { type ResponseScope, ROUTE_RULES } from '../cache/cacheable-route.options.ts';
+import type { CacheCounts } from '../cache/cache-metrics.ts';
 import type { ResolvedCacheOptions } from '../cache/cache.options.ts';
 import type { Coalescing } from '../cache/get-or-set.options.ts';
 import { readOptions } from '../common/read-options.ts';
@@ -25,12 +26,17 @@ export interface RoutePolicy {
   readonly coalesce: Coalescing;
   readonly browserMs: number | undefined;
   readonly maxBodyBytes: number;
+  /** Where it stands among the interceptors of the route. */
+  readonly position: 'first' | 'bound';
+  readonly counts: CacheCounts;
   readonly operation: CacheableOperation;
 }
 
 export interface PolicyDefaults {
   readonly http: ResolvedHttpOptions;
   readonly cache: ResolvedCacheOptions;
+  /** What the reads of the cache with this name are counted in. */
+  readonly countsOf: (name: string) => CacheCounts;
 }
 
 /** What the head of an entry may take beside its body. */
@@ -40,7 +46,7 @@ const HEAD_BYTES = 16 * 1024;
 export function routePolicyOf(
   operation: CacheableOperation,
   id: string,
-  { http, cache }: PolicyDefaults,
+  { http, cache, countsOf }: PolicyDefaults,
   faults: string[] = [],
 ): RoutePolicy {
   const read = readOptions({ ...operation.read, ...operation.route }, ROUTE_RULES, faults);
@@ -62,6 +68,8 @@ export function routePolicyOf(
     coalesce: read.coalesce ?? cache.coalesce,
     browserMs: read.browser,
     maxBodyBytes: Math.min(read.maxBody ?? http.maxBodyBytes, Math.max(0, cache.maxValueBytes - HEAD_BYTES)),
+    position: read.position ?? 'first',
+    counts: countsOf(operation.read.name ?? id),
     operation,
   };
 }

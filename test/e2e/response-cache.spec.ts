@@ -172,6 +172,20 @@ describe.each(PLATFORMS)('the response cache on %s', (platform) => {
       expect(await runOf('/items/1')).toBe(2);
     });
 
+    it.each(['if-match', 'if-unmodified-since'])('nothing with a request that has %s (HTTP-19)', async (name) => {
+      expect(await runOf('/items/1')).toBe(1);
+      const value = name === 'if-match' ? '"other"' : 'Sun, 06 Nov 1994 08:49:37 GMT';
+      expect(statusOf(await client.get('/items/1', { [name]: value }))).toBe('"nestjs-keep";fwd=bypass');
+      expect(await runOf('/items/1')).toBe(1);
+    });
+
+    it('no entry between addresses that differ late: long names are hashed (HTTP-11)', async () => {
+      const long = 'a'.repeat(300);
+      expect(await runOf(`/items/found?${long}=1`)).toBe(1);
+      expect(await runOf(`/items/found?${long}=2`)).toBe(2);
+      expect(await runOf(`/items/found?${long}=1`)).toBe(1);
+    });
+
     it('no error', async () => {
       for (const path of ['/items/x', '/items/404']) {
         const replies = [await client.get(path), await client.get(path)];
