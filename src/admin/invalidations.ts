@@ -2,6 +2,8 @@ import type { CacheEngine } from '../cache/cache-engine.ts';
 import type { CacheService } from '../cache/cache.service.ts';
 import { epochStamp } from '../cache/cache-tags.ts';
 import { escapeGlob } from '../common/glob.ts';
+import { pathOf } from '../http-cache/request-key.ts';
+import { pathStamp } from '../http-cache/response-cache.ts';
 import type { CacheCatalog } from './cache-catalog.ts';
 import type { KeyBrowser, KeyMeta } from './key-browser.ts';
 
@@ -74,6 +76,11 @@ export class Invalidations {
       await (wanted.mode === 'delete' ? cache.delByTag(value) : cache.expireByTag(value));
       return preview.matched;
     }
+    if (wanted.by === 'path') {
+      // Whoever has the page, and whatever its key is made of: responses carry the version of their path.
+      await engine.writer.bump([pathStamp(normalPath(value))], wanted.mode);
+      return preview.matched;
+    }
     if (wanted.mode === 'delete' && isWhole) {
       if (wanted.by === 'all') {
         await cache.reset();
@@ -137,7 +144,7 @@ export class Invalidations {
     let cursor: string | undefined;
     do {
       const page = await browser.list(query, cursor, PAGE);
-      yield wanted.by === 'tag' ? page.items.filter(({ tags }) => tags.includes(value)) : page.items;
+      yield page.items.filter((meta) => isMeant(meta, wanted.by, value));
       cursor = page.cursor ?? undefined;
     } while (cursor !== undefined);
   }
@@ -153,10 +160,23 @@ export class Invalidations {
       case 'pattern':
         return { match: value };
       case 'path':
-        // Answers of a route are named by the handler, a colon, and the path.
-        return { match: `*:${escapeGlob(value)}*` };
+        return { match: `http:1:*:get:*${escapeGlob(normalPath(value))}*` };
       default:
         return {};
     }
   }
+}
+
+const isMeant = ({ key, tags }: KeyMeta, by: InvalidationBy, value: string): boolean => {
+  if (by === 'tag') return tags.includes(value);
+  return by !== 'path' || isAt(key, normalPath(value));
+};
+
+/** As the keys of responses have it. */
+const normalPath = (value: string): string => pathOf(value) ?? value;
+
+/** In the key of a response stand its handler, `:get:`, host and path, and then a query or the mark of a variant. */
+function isAt(key: string, path: string): boolean {
+  const address = /:get:[^/]*(\/.*)/s.exec(key)?.[1] ?? '';
+  return address === path || (address.startsWith(path) && '?~#'.includes(address.charAt(path.length)));
 }
