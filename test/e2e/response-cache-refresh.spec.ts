@@ -228,13 +228,23 @@ describe.each(PLATFORMS)('stale responses on %s', (platform) => {
     expect((await client.get('/grace')).status).toBe(501);
   });
 
+  it('hide nothing from a client that does not want it hidden (HTTP-17)', async () => {
+    await client.get('/grace');
+    await sleep(20);
+    pages.failure = new ServiceUnavailableException();
+    expect((await client.get('/grace', { 'cache-control': 'stale-if-error=0' })).status).toBe(503);
+    expect((await client.get('/grace', { 'cache-control': 'stale-if-error=60' })).status).toBe(200);
+  });
+
   it('are not served where the response forbids it (HTTP-15)', async () => {
     await client.get('/forbidden');
     await sleep(1_050);
     expect(runOf(await client.get('/forbidden'))).toBe(2);
     pages.failure = new ServiceUnavailableException();
     await sleep(1_050);
-    expect((await client.get('/forbidden', { 'cache-control': 'max-stale' })).status).toBe(503);
+    for (const wish of ['max-stale', 'stale-if-error=60']) {
+      expect((await client.get('/forbidden', { 'cache-control': wish })).status).toBe(503);
+    }
   });
 
   it('are what a client gets that does not mind (max-stale)', async () => {
