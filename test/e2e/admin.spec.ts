@@ -1,7 +1,8 @@
-import { type CanActivate, type ExecutionContext, Injectable, type INestApplication } from '@nestjs/common';
+import { type CanActivate, type ExecutionContext, Injectable, type INestApplication, Logger } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import request from 'supertest';
 import type { App } from 'supertest/types.js';
+import { ADMIN_CONSOLE, type AdminConsole } from '../../src/admin/admin.console.ts';
 import {
   CacheService,
   CircuitBreakerService,
@@ -432,6 +433,39 @@ describe.each(PLATFORMS)('the admin API on %s', (platform) => {
       .type('text/plain')
       .send(JSON.stringify(body));
     expect(form.status).toBe(415);
+    expect((await admin.send('POST', '/locks:clear')).status).toBe(415);
+    expect((await admin.send('DELETE', keyPath('a'))).status).toBe(404);
+  });
+
+  it('counts the requests of each user apart', async () => {
+    const names: CanActivate = {
+      canActivate: (context) => {
+        const call = context.switchToHttp().getRequest<{ headers: Record<string, string>; user?: unknown }>();
+        call.user = { id: call.headers['x-user'] };
+        return true;
+      },
+    };
+    const { admin } = await start({ platform, guard: names });
+    const list = (user: string) => admin.send('GET', '/limits', undefined, { 'x-user': user });
+    for (let times = 0; times < 60; times++) await list('ann');
+    expect((await list('ann')).status).toBe(429);
+    expect((await list('bob')).status).toBe(200);
+  });
+
+  it('tells nothing of an error that nobody expected, not in the log either', async () => {
+    const logged = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+    const redact = () => {
+      throw new TypeError('hunter2');
+    };
+    const { app, cache } = await start({ platform, admin: { values: 'full', redact } });
+    await cache.set('a', 'hunter2');
+    const answer = await request(app.getHttpServer())
+      .get(`/cache/admin/api${keyPath('a')}/value`)
+      .set('authorization', `Bearer ${ADMIN_TOKEN}`);
+    expect([answer.status, codeOf(answer as { body: Record<string, unknown> })]).toEqual([500, 'INTERNAL']);
+    expect(logged.mock.calls).toEqual([['A request failed: TypeError']]);
+    expect(answer.text).not.toContain('hunter2');
+    logged.mockRestore();
   });
 
   it('asks the guards of the application, and what they let in is allowed what authorize says', async () => {
@@ -477,6 +511,10 @@ describe.each(PLATFORMS)('the admin API on %s', (platform) => {
     const refused = await admin.get('/keys');
     expect(refused.status).toBe(429);
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+    expect((await admin.send('DELETE', keyPath('a'))).status).toBe(429);
+    // They would fill the trail.
+    const { audit } = app.get<AdminConsole>(ADMIN_CONSOLE);
+    expect((await audit.list(undefined, 10, {})).items).toEqual([]);
     for (let times = 0; times < 70; times++) expect((await admin.get('/breakers')).status).toBe(200);
     const guess = new AdminClient(app, 'wrong');
     for (let times = 0; times < 20; times++) expect((await guess.get('/status')).status).toBe(401);
