@@ -40,6 +40,22 @@ describe('NoticeLogs', () => {
     expect(logs.accept(beat(1, 1), 0)).toBe(true);
   });
 
+  it('does not wait for a word for ever', () => {
+    const logs = new NoticeLogs();
+    logs.accept(beat(0), 0);
+    const heard = Array.from({ length: 10_001 }, (_, index) => logs.accept(word(index + 2), 0));
+    expect(heard.indexOf(false)).toBe(10_000);
+  });
+
+  it('forgets who is silent for a minute, and nobody else', () => {
+    const logs = new NoticeLogs();
+    for (const from of ['silent', 'busy']) logs.accept(beat(5, 0, from), 0);
+    logs.accept(beat(5, 0, 'busy'), 50_000);
+    logs.accept(beat(0, 0, 'new'), 70_000);
+    expect(logs.accept(beat(5, 0, 'busy'), 70_000)).toBe(true);
+    expect(logs.accept(beat(5, 0, 'silent'), 70_000)).toBe(false);
+  });
+
   it('hears a duplicate without alarm', () => {
     const logs = new NoticeLogs();
     const heard = [beat(0), word(1), word(1), word(2), word(1), beat(2)];

@@ -56,4 +56,54 @@ describe('CacheJournal', () => {
     journal.settle(replayed, MEMORY_SHARD);
     expect(journal.snapshot(MEMORY_SHARD)).toMatchObject({ keys: ['later'], isOverflown: false });
   });
+
+  it('remembers only that there were too many patterns, too', () => {
+    const journal = journalOfOne();
+    for (let i = 0; i <= 100; i++) journal.addPattern(`p${i}:*`);
+    expect(journal.size).toBe(1);
+    expect(journal.covers('anything')).toBe(true);
+  });
+
+  it('keeps a pattern that was removed again while it was replayed', () => {
+    const journal = journalOfOne();
+    journal.addPattern('p:*');
+    const replayed = journal.snapshot(MEMORY_SHARD);
+    journal.addPattern('p:*');
+    journal.settle(replayed, MEMORY_SHARD);
+    expect(journal.covers('p:1')).toBe(true);
+  });
+});
+
+describe('the journal of a cluster', () => {
+  const shards = ['a', 'b'].map((place) => ({
+    place,
+    isAvailable: true,
+    holds: (key: string) => key.startsWith(place),
+  }));
+  const [a, b] = shards as [(typeof shards)[0], (typeof shards)[0]];
+  const find = (name: string) => shards.find((shard) => shard.holds(name));
+  let journal: CacheJournal;
+  beforeEach(() => {
+    journal = new CacheJournal({ all: () => shards, ofKey: find, ofStamp: find });
+  });
+
+  it('has each key for its own shard', () => {
+    journal.addKeys(['a1', 'b1']);
+    expect([a, b].map((shard) => journal.snapshot(shard).keys)).toEqual([['a1'], ['b1']]);
+  });
+
+  it('forgets a pattern when it is done on the last shard', () => {
+    journal.addPattern('*1');
+    journal.settle(journal.snapshot(a), a);
+    expect(['a1', 'b1'].map((key) => journal.covers(key))).toEqual([false, true]);
+    expect(journal.snapshot(a).patterns).toEqual([]);
+    journal.settle(journal.snapshot(b), b);
+    expect(journal.size).toBe(0);
+  });
+
+  it('covers everything on the shard of which it had too much to remember, and nothing elsewhere', () => {
+    for (let i = 0; i <= 10_000; i++) journal.addKeys([`a${i}`]);
+    expect(['a1', 'b1'].map((key) => journal.covers(key))).toEqual([true, false]);
+    expect([a, b].map((shard) => journal.snapshot(shard).isOverflown)).toEqual([true, false]);
+  });
 });
