@@ -272,8 +272,9 @@ describe('recovery steps', () => {
   it('of an attempt that is void may fail without any consequence', async () => {
     let isFailing = true;
     availability.onRecovering(async () => {
+      const fails = isFailing;
       await new Promise((resolve) => setTimeout(resolve, 100));
-      if (isFailing) throw new Error('no');
+      if (fails) throw new Error('no');
     });
     availability.degrade('connection lost');
     availability.recover();
