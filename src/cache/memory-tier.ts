@@ -13,6 +13,7 @@ export interface MemoryTierOptions extends MapLimits {
   readonly ttlMs: number;
 }
 
+/** Times are milliseconds since the tier was made: small integers need no memory of their own. */
 interface Held extends Unpacked {
   readonly stamps: Stamps;
   readonly costMs: number;
@@ -46,7 +47,7 @@ interface Keeping extends Pick<Held, 'aloneIn'> {
 }
 
 /** Room that an entry takes beside its payload, its node in the map not counted. */
-const HELD_BYTES = 200;
+const HELD_BYTES = 120;
 /** Others have their turn after this long of a sweep, which looks at the time once per so many entries. */
 const SLICE_MS = 2;
 const SLICE_ENTRIES = 128;
@@ -57,6 +58,9 @@ const SLICE_ENTRIES = 128;
  */
 export class MemoryTier {
   private readonly held: BoundedMap<Held>;
+  private readonly startedAt: number;
+  /** The stamps that were kept last: most entries carry the same ones. */
+  private stamps: Stamps = [];
   private trustedUntilMs = 0;
   /** Grows when what was made alone is not to be served any more. */
   private alone = 1;
@@ -73,6 +77,7 @@ export class MemoryTier {
     private readonly isAway: (key: string) => boolean = () => false,
   ) {
     this.held = new BoundedMap(options, onEvict);
+    this.startedAt = clock.now();
   }
 
   get entries(): number {
@@ -85,7 +90,7 @@ export class MemoryTier {
 
   /** Whether every invalidation up to now has been heard of, as far as time tells. */
   get isSure(): boolean {
-    return this.trustedUntilMs > this.clock.now();
+    return this.trustedUntilMs > this.now();
   }
 
   /** A fresh value, or undefined: a private copy, or with `isFrozen` one that all readers share. */
@@ -110,15 +115,17 @@ export class MemoryTier {
   /** The entry of a key while it is kept, whatever has become of its tags. */
   kept(key: string): CacheEntry | undefined {
     const held = this.held.peek(key);
-    if (held === undefined || held.aloneIn > 0 || held.keptUntilMs <= this.clock.now()) return undefined;
+    if (held === undefined || held.aloneIn > 0 || held.keptUntilMs <= this.now()) return undefined;
     if (this.isSwept(key, held)) return undefined;
-    return { ...held, version: '' };
+    const { startedAt } = this;
+    const times = { freshUntilMs: startedAt + held.freshUntilMs, keptUntilMs: startedAt + held.keptUntilMs };
+    return { ...held, ...times, version: '' };
   }
 
   /** How long the entry of a key is still fresh; undefined when there is none. */
   ageing(key: string): Ageing | undefined {
     const held = this.held.peek(key);
-    return held && { remainingMs: held.freshUntilMs - this.clock.now(), costMs: held.costMs };
+    return held && { remainingMs: held.freshUntilMs - this.now(), costMs: held.costMs };
   }
 
   /** Keeps what the store was found to hold, or what was stored. */
@@ -173,7 +180,7 @@ export class MemoryTier {
 
   /** Invalidations are sure to be heard of for so long; `Infinity` where there is nobody to hear of. */
   trustFor(ms: number): void {
-    this.trustedUntilMs = this.clock.now() + ms;
+    this.trustedUntilMs = this.now() + ms;
   }
 
   /** Nothing that was made without the server until now is served any more. */
@@ -184,12 +191,12 @@ export class MemoryTier {
   private served(key: string): Held | undefined {
     const held = this.held.get(key);
     if (held === undefined || (held.checkedAt !== this.tags.moment && !this.isStillValid(key, held))) return undefined;
-    const now = this.clock.now();
+    const now = this.now();
     return held.servedUntilMs <= now || (this.trustedUntilMs <= now && held.aloneIn === 0) ? undefined : held;
   }
 
   private keep(key: string, entry: CacheEntry, value: unknown, { freshMs, servedMs, aloneIn }: Keeping): void {
-    const now = this.clock.now();
+    const now = this.now();
     const { codec, payload, stamps, costMs, freshUntilMs, keptUntilMs } = entry;
     const unpacked = unpack(codec, payload);
     // Field by field: what is spread may get a shape of its own, and a hit that meets many shapes takes five times as long.
@@ -197,11 +204,11 @@ export class MemoryTier {
       codec: unpacked.codec,
       payload: unpacked.payload,
       isPlainJson: unpacked.isPlainJson,
-      stamps,
-      costMs,
-      freshUntilMs: now + freshMs,
-      keptUntilMs: now + freshMs + keptUntilMs - freshUntilMs,
-      servedUntilMs: now + servedMs,
+      stamps: this.shared(stamps),
+      costMs: Math.round(costMs),
+      freshUntilMs: Math.round(now + freshMs),
+      keptUntilMs: Math.round(now + freshMs + keptUntilMs - freshUntilMs),
+      servedUntilMs: Math.round(now + servedMs),
       aloneIn,
       primitive: value === null || typeof value !== 'object' ? value : undefined,
       frozen: undefined,
@@ -209,6 +216,15 @@ export class MemoryTier {
     };
     const size = typeof unpacked.payload === 'string' ? bytesOfText(unpacked.payload) : unpacked.payload.length;
     this.held.set(flatText(key), held, size + HELD_BYTES);
+  }
+
+  private now(): number {
+    return this.clock.now() - this.startedAt;
+  }
+
+  private shared(stamps: Stamps): Stamps {
+    if (!areEqual(stamps, this.stamps)) this.stamps = stamps;
+    return this.stamps;
   }
 
   private isSwept(key: string, held: Held): boolean {
@@ -225,6 +241,10 @@ export class MemoryTier {
     return true;
   }
 }
+
+const areEqual = (some: Stamps, other: Stamps): boolean =>
+  some.length === other.length &&
+  some.every(([name, version], index) => other[index]?.[0] === name && other[index][1] === version);
 
 const isConcerned = (key: string, { checkedAt }: Held, { since, matches }: Sweep): boolean =>
   checkedAt < since && matches(key);
