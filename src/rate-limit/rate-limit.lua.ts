@@ -63,12 +63,12 @@ local function units_in(before)
   return {}
 end
 
--- The first call of a subject, or of a bucket or window: what was the newest one is one of the others then.
+-- The first call of a subject, or of a bucket or window: what was the newest one is one of the others then. A field 's',
+-- whose name is no number, is left for the rest.
 local function turn(key, q)
   local fields = redis.call('HGETALL', key)
   local index, used, before
   for at = 1, #fields, 2 do
-    if fields[at] == 's' then return end
     if fields[at] == 'o' then before = fields[at + 1]
     elseif fields[at] ~= q.field then index, used = tonumber(fields[at]), tonumber(fields[at + 1]) end
   end

@@ -122,6 +122,18 @@ describe('rate limits on a server', () => {
     }
   });
 
+  it.each<[string, (index: number) => Record<string, string | Buffer>]>([
+    ['other fields', () => ({ name: 'ann', age: '42' })],
+    ['no number', (index) => ({ [index]: 'three' })],
+    ['fewer units than its buckets', (index) => ({ [index - 1]: '2', o: Buffer.alloc(48, 1) })],
+    ['fewer than none', (index) => ({ [index]: '-5' })],
+  ])('start again when the key holds a hash with %s', async (_, fieldsAt) => {
+    const subject = someone();
+    await client().hset(keyOf(subject), fieldsAt(Math.floor((Date.now() * 1_000) / bucketWidthUs(60_000))));
+    expect(await here.consume(otp, subject)).toMatchObject({ allowed: true, remaining: 2 });
+    expect(await client().pttl(keyOf(subject))).toBeGreaterThan(0);
+  });
+
   it('take one trip for all calls of a turn, and for all policies of a call', async () => {
     const [policies, subject] = [[otp, { name: 'daily', limit: 10, window: '1d' }] as const, someone()];
     const trips = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await client().info('commandstats'))?.[1] ?? 0);
