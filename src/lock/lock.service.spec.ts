@@ -219,6 +219,40 @@ describe('LockService', () => {
       expect([countCalls('acquire'), countCalls('handOver'), countCalls('release')]).toEqual([1, 5, 1]);
     });
 
+    it('lets the next one begin before the store has been told, if that has just granted its lease', async () => {
+      const lock = await locks.acquire('order:1');
+      const waiting = locks.acquire('order:1', { wait: '10s' });
+      await sleep(20);
+      store.delayMs = 200;
+      let isTold = false;
+      const telling = lock.release().then((wasHeld) => (isTold = wasHeld));
+      expect((await waiting).fence).toBeGreaterThan(lock.fence);
+      expect(isTold).toBe(false);
+      expect(await telling).toBe(true);
+      expect(countCalls('handOver')).toBe(0);
+    });
+
+    it('asks again for the next one when the store granted its lease a while ago', async () => {
+      const lock = await locks.acquire('order:1');
+      const waiting = locks.acquire('order:1', { wait: '10s' });
+      await sleep(150);
+      await lock.release();
+      expect((await waiting).fence).toBeGreaterThan(lock.fence);
+      expect(countCalls('handOver')).toBe(1);
+    });
+
+    it('lets nobody begin when a token is given back that does not hold the lock', async () => {
+      const lock = await locks.acquire('order:1');
+      const served = jest.fn();
+      const waiting = locks.acquire('order:1', { wait: '10s' }).then(served);
+      await sleep(20);
+      expect(await locks.releaseLock('order:1', 'f'.repeat(32))).toBe(false);
+      await sleep(20);
+      expect(served).not.toHaveBeenCalled();
+      await lock.release();
+      await waiting;
+    });
+
     it('serves those who wait in the order in which they came', async () => {
       const lock = await locks.acquire('order:1');
       const served: number[] = [];
