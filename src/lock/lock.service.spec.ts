@@ -74,6 +74,8 @@ class FaultyLockStore implements LockStore {
   }
 }
 
+const KEY = new KeySpace(KEY_DEFAULTS).internal('lock', 'order:1');
+
 describe('LockService', () => {
   let store: FaultyLockStore;
   let locks: LockService;
@@ -239,6 +241,20 @@ describe('LockService', () => {
       await lock.release();
       expect((await waiting).fence).toBeGreaterThan(lock.fence);
       expect(countCalls('handOver')).toBe(1);
+    });
+
+    it('gives no lease that follows one whose fence may still be raised', async () => {
+      const both = await locks.acquire(['order:1', 'order:2']);
+      const waiting = locks.acquire('order:1', { wait: '10s' });
+      await sleep(20);
+      await both.release();
+      expect((await waiting).fence).toBeGreaterThan(both.fence);
+      expect(countCalls('handOver')).toBe(1);
+    });
+
+    it('learns when it is given back that somebody else had ended it', async () => {
+      const work = locks.withLock('order:1', () => store.forceRelease(KEY));
+      await expect(work).rejects.toThrow(LockLostError);
     });
 
     it('lets nobody begin when a token is given back that does not hold the lock', async () => {
