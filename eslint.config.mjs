@@ -33,6 +33,7 @@ const owners = {
   opossum: 'circuit-breaker',
   'prom-client': 'metrics',
   '@opentelemetry/api': 'tracing',
+  undici: 'gateway',
 };
 const onlyOwners = (files, allowed) => ({
   files,

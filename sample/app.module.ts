@@ -9,6 +9,7 @@ import { DemoUserGuard } from './auth/demo-user.guard.ts';
 import { CatalogModule } from './catalog/catalog.module.ts';
 import { DatabaseModule } from './database/database.module.ts';
 import { FeedModule } from './feed/feed.module.ts';
+import { SampleGatewayModule } from './gateway/gateway.module.ts';
 import { OrdersModule } from './orders/orders.module.ts';
 import { OtpModule } from './otp/otp.module.ts';
 import { otpPolicies } from './otp/otp.ts';
@@ -33,6 +34,7 @@ import { UploadsModule } from './uploads/uploads.module.ts';
     AccountModule,
     CatalogModule,
     FeedModule,
+    SampleGatewayModule,
     OrdersModule,
     OtpModule,
     PaymentsModule,

@@ -37,7 +37,7 @@ import { LockKeeper } from './lock/lock-keeper.ts';
 import { LockExplorer } from './lock/lock.explorer.ts';
 import { ResponseCacheExplorer } from './http-cache/response-cache.explorer.ts';
 import { ResponseCacheInterceptor } from './http-cache/response-cache.interceptor.ts';
-import { openResponseCache } from './http-cache/response-cache.parts.ts';
+import { HTTP_CACHE_PARTS, type HttpCacheParts, openResponseCache } from './http-cache/response-cache.parts.ts';
 import { RoutePolicies } from './http-cache/route-policies.ts';
 import { LockService } from './lock/lock.service.ts';
 import { CacheMetricsExporter } from './metrics/cache-metrics.exporter.ts';
@@ -62,6 +62,7 @@ export const exported = [
   CircuitBreakerService,
   IdempotencyService,
   CacheHealthIndicator,
+  HTTP_CACHE_PARTS,
 ];
 
 /** What is opened, from the options down to the services: one place picks server or memory for each capability. */
@@ -365,6 +366,16 @@ export const providers: Provider[] = [
       new IdempotencyInterceptor(service, http),
   },
   IdempotencyExplorer,
+  {
+    provide: HTTP_CACHE_PARTS,
+    inject: [CacheEngine, KeySpace, OPTIONS, Telemetry],
+    useFactory: (
+      engine: CacheEngine,
+      keys: KeySpace,
+      { http, cache }: ResolvedModuleOptions,
+      telemetry: Telemetry,
+    ): HttpCacheParts => ({ engine, keys, http, cache, telemetry }),
+  },
 ];
 
 /** During an outage with `onOutage: 'local'`: bounded like the memory tier, empty at first. */

@@ -8,6 +8,7 @@ const TYPES = 'https://www.npmjs.com/package/nestjs-keep#';
 
 /** Our own types of problems; others are registered by IANA. */
 export type ProblemType =
+  | 'gateway'
   | 'lock-conflict'
   | 'lock-unavailable'
   | 'idempotency-key-missing'

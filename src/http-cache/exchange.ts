@@ -1,5 +1,6 @@
 import type { CallHandler, ExecutionContext } from '@nestjs/common';
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import { pipeline, Readable } from 'node:stream';
 import { lastValueFrom, type Observable } from 'rxjs';
 import type { CacheCounts } from '../cache/cache-metrics.ts';
 import type { RequestData } from '../cache/current-request.ts';
@@ -30,7 +31,7 @@ interface FastifyReply extends HttpResponse {
   readonly code: (status: number) => unknown;
   readonly removeHeader: (name: string) => unknown;
   readonly getHeaders: () => Record<string, number | string | readonly string[] | undefined>;
-  readonly send: (body?: string | Buffer) => unknown;
+  readonly send: (body?: string | Buffer | Readable) => unknown;
 }
 
 /** A response that did not come from the handler of this request. */
@@ -42,10 +43,31 @@ export interface ReadyResponse {
   readonly body: string | Buffer | undefined;
 }
 
+/** The same, with a body that may come in pieces: destroyed when the client goes, and the client's connection with it. */
+export interface SentResponse extends Omit<ReadyResponse, 'body'> {
+  readonly body: ReadyResponse['body'] | Readable;
+}
+
 const ANSWERED: unique symbol = Symbol.for('nestjs-keep:answered');
 
-/** Whether the cache has answered the request: nobody else has anything to send. */
-export const isAnswered = (response: object): boolean => ANSWERED in response;
+/** An answer that has been sent, or is when the interceptors around the handler have said all that they have to say. */
+interface Answer {
+  send?: (() => void) | undefined;
+}
+
+/**
+ * Whether a request has its answer, so that nobody else has anything to send; one that waits for this moment is sent.
+ * @param status what somebody else would answer with; one that waits gives way to an error
+ */
+export function isAnswered(response: object, status = 200): boolean {
+  const answer = (response as { readonly [ANSWERED]?: Answer | true })[ANSWERED];
+  if (answer === undefined || answer === true || answer.send === undefined) return answer !== undefined;
+  if (status >= 400) return false;
+  const { send } = answer;
+  answer.send = undefined;
+  send();
+  return true;
+}
 
 /** About the body of a response, which a 304 does not have. */
 const ABOUT_BODY = ['content-type', 'content-length', 'content-encoding', 'transfer-encoding'];
@@ -63,11 +85,13 @@ export class Exchange {
   value: unknown;
   private readonly reply: FastifyReply | undefined;
 
+  /** @param isPatient whether answers wait for the interceptors around the handler, which may still set headers */
   constructor(
     readonly context: ExecutionContext,
     private readonly next: CallHandler,
     /** Where it is counted what a cache did with it. */
     readonly counts?: CacheCounts,
+    private readonly isPatient = false,
   ) {
     const http = context.switchToHttp();
     this.request = http.getRequest<HttpRequest>();
@@ -102,10 +126,10 @@ export class Exchange {
   }
 
   /** Answers through the platform, so that whatever hooks into its responses sees this one too. */
-  send({ status, headers, extra, body }: ReadyResponse): void {
-    this.markAnswered();
-    if (this.reply === undefined) this.sendByNode({ status, headers, extra, body });
-    else this.sendByFastify(this.reply, { status, headers, extra, body });
+  send(answer: SentResponse): void {
+    this.markAnswered(this.isPatient ? () => this.sendNow(answer) : undefined);
+    if (!this.isPatient) this.sendNow(answer);
+    else if (answer.body instanceof Readable) this.giveUpWithClient(answer.body);
   }
 
   /** Answers at once, past whatever hooks into responses: the platform is to answer this request once more. */
@@ -121,27 +145,44 @@ export class Exchange {
     raw.end(body);
   }
 
-  markAnswered(): void {
-    (this.response as { [ANSWERED]?: boolean })[ANSWERED] = true;
+  /** @param send sends the answer when it is time; left out, it has been sent */
+  markAnswered(send?: () => void): void {
+    (this.response as { [ANSWERED]?: Answer | true })[ANSWERED] = send === undefined ? true : { send };
   }
 
-  private sendByNode({ status, headers, extra, body }: ReadyResponse): void {
+  private sendNow(answer: SentResponse): void {
+    if (this.reply === undefined) this.sendByNode(answer);
+    else this.sendByFastify(this.reply, answer);
+  }
+
+  /** Nobody reads a body that waits to be sent when the request ends in another way. */
+  private giveUpWithClient(body: Readable): void {
+    this.raw.once('close', () => body.destroy());
+  }
+
+  private sendByNode({ status, headers, extra, body }: SentResponse): void {
     const { raw } = this;
     raw.statusCode = status;
     if (status === 304) for (const name of ABOUT_BODY) raw.removeHeader(name);
     for (const [name, value] of headers) raw.setHeader(name, value);
     for (const [name, value] of extra) raw.setHeader(name, value);
+    if (body instanceof Readable) {
+      // Sends the head: `flushHeaders` would encode it as if it were text.
+      raw.write(Buffer.alloc(0));
+      pipeline(body, raw, () => undefined);
+      return;
+    }
     if (body !== undefined && status !== 204) raw.setHeader('content-length', Buffer.byteLength(body));
     raw.end(body);
   }
 
-  private sendByFastify(reply: FastifyReply, { status, headers, extra, body }: ReadyResponse): void {
+  private sendByFastify(reply: FastifyReply, { status, headers, extra, body }: SentResponse): void {
     reply.code(status);
     if (status === 304) for (const name of ABOUT_BODY) reply.removeHeader(name);
     for (const [name, value] of headers) reply.header(name, value);
     for (const [name, value] of extra) reply.header(name, value);
     // An empty buffer would be given a content type that the handler did not set.
-    if (body === undefined || body.length === 0) reply.send();
-    else reply.send(body);
+    if (body instanceof Readable || (body !== undefined && body.length > 0)) reply.send(body);
+    else reply.send();
   }
 }

@@ -99,6 +99,11 @@ export function yieldToCache(adapter: AbstractHttpAdapter | undefined): void {
   const target = adapter as unknown as Record<'reply' | 'render' | 'redirect', Answer>;
   for (const method of ['reply', 'render', 'redirect'] as const) {
     const original: Answer = target[method].bind(adapter);
-    target[method] = (response, ...rest) => (isAnswered(response) ? undefined : original(response, ...rest));
+    target[method] = (response, ...rest) =>
+      isAnswered(response, statusOf(method, rest)) ? undefined : original(response, ...rest);
   }
 }
+
+/** What `reply` is told beside the body. */
+const statusOf = (method: string, [, status]: unknown[]): number | undefined =>
+  method === 'reply' && typeof status === 'number' ? status : undefined;

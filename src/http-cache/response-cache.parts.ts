@@ -3,6 +3,7 @@ import type { ResolvedCacheOptions } from '../cache/cache.options.ts';
 import type { ByName } from '../common/by-name.ts';
 import type { KeySpace } from '../common/keys.ts';
 import { stablePercent } from '../common/stable-hash.ts';
+import type { Telemetry } from '../common/telemetry.ts';
 import { CacheAnnouncer } from './cache-announcer.ts';
 import { Digests } from './digests.ts';
 import type { ResolvedHttpOptions } from './http.options.ts';
@@ -15,6 +16,17 @@ import { ResponseRenderer } from './response-renderer.ts';
 import { ResponseServer } from './response-server.ts';
 import { ResponseStore } from './response-store.ts';
 import type { RoutePolicies } from './route-policies.ts';
+
+/** What the response cache of an application stands on, for others that cache responses in it. */
+export const HTTP_CACHE_PARTS = Symbol.for('nestjs-keep:http-cache-parts');
+
+export interface HttpCacheParts {
+  readonly engine: CacheEngine;
+  readonly keys: KeySpace;
+  readonly http: ResolvedHttpOptions;
+  readonly cache: ResolvedCacheOptions;
+  readonly telemetry: Telemetry;
+}
 
 export interface ResponseCacheOptions {
   readonly engine: CacheEngine;

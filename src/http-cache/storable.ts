@@ -27,7 +27,7 @@ export interface StoreRequest {
   /** Whether somebody has said that the response is for all, although the request carries `Authorization`. */
   readonly isDeclaredPublic: boolean;
   /** Statuses that are stored beside the usual ones. */
-  readonly statuses: ReadonlyMap<number, unknown>;
+  readonly statuses: Pick<ReadonlyMap<number, unknown>, 'has'>;
 }
 
 /** Stored without being asked (a subset of RFC 9110 section 15.1: errors are not kept unless somebody says so). */

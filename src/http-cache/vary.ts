@@ -25,9 +25,12 @@ function normalised(name: string, value: string | undefined, { languages }: Vary
   if (name === 'accept-language' && languages !== undefined) {
     return preferred(value, languages) ?? languages[0] ?? '';
   }
+  if (name === 'accept-language') value = value?.toLowerCase();
   // A header that is not there is not one that is there and empty.
-  return value === undefined ? '-' : `+${listMembers(value).join(',').replace(/\s+/g, ' ')}`;
+  return value === undefined ? '-' : `+${spelled(value)}`;
 }
+
+const spelled = (list: string): string => listMembers(list).join(',').replace(/\s+/g, ' ');
 
 /** The first of `known`, by the weight that the client gives it, that it accepts at all. */
 function preferred(value: string | undefined, known: readonly string[]): string | undefined {

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { HttpException } from '@nestjs/common';
-import * as api from '../../src/index.ts';
+import * as gateway from '../../src/gateway/index.ts';
+import * as root from '../../src/index.ts';
+
+const api = { ...root, ...gateway };
 
 /** One of each; a class that is exported and missing here fails the first test. */
 const ERRORS: readonly (Error & { readonly code: string })[] = [
@@ -9,6 +12,7 @@ const ERRORS: readonly (Error & { readonly code: string })[] = [
   new api.CircuitOpenError('c', 1),
   new api.CircuitTimeoutError('c', 1),
   new api.FactoryTimeoutError('k', 1),
+  new api.GatewayError('u', 'connection_refused'),
   new api.IdempotencyAnswerLostError(),
   new api.IdempotencyConflictError(1),
   new api.IdempotencyMismatchError(),

@@ -1,0 +1,259 @@
+import 'reflect-metadata';
+import { All, Controller, Logger } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CacheService } from '../../src/index.ts';
+import { Forward, GatewayModule } from '../../src/gateway/index.ts';
+import { ChaosUpstream } from '../support/chaos-upstream.ts';
+import { eventually } from '../support/eventually.ts';
+import { openHttpApp, PLATFORMS } from '../support/http-app.ts';
+import { HttpClient, type HttpReply } from '../support/http-client.ts';
+import { startStandalone, type TestServers } from '../support/servers.ts';
+
+@Controller()
+class Services {
+  @All('shop/*path')
+  @Forward('shop')
+  shop(): void {
+    // The gateway answers.
+  }
+
+  @All('plain/*path')
+  @Forward('plain')
+  plain(): void {
+    // The gateway answers.
+  }
+}
+
+const MODES = [
+  ...PLATFORMS.map((platform) => ({ platform, mode: 'a server', isShared: true })),
+  { platform: 'express', mode: 'memory', isShared: false },
+] as const;
+
+/** Asks until the answer is the expected one. */
+async function until(client: HttpClient, path: string, isRight: (reply: HttpReply) => boolean): Promise<HttpReply> {
+  let reply: HttpReply | undefined;
+  await eventually(async () => isRight((reply = await client.get(path))));
+  return reply!;
+}
+
+describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ platform, isShared }) => {
+  let server: TestServers | undefined;
+  let chaos: ChaosUpstream;
+  let apps: Awaited<ReturnType<typeof openHttpApp>>[];
+  let clients: HttpClient[];
+  let paths = 0;
+  beforeAll(async () => {
+    for (const level of ['warn', 'error', 'log'] as const) jest.spyOn(Logger.prototype, level).mockReturnValue();
+    chaos = await ChaosUpstream.start();
+    server = isShared ? await startStandalone() : undefined;
+    apps = [];
+    clients = [];
+    for (let count = 0; count < (isShared ? 2 : 1); count++) {
+      const own = { origin: chaos.origin, allowPrivate: true, retry: false, breaker: false } as const;
+      const app = await openHttpApp({
+        platform,
+        controllers: [Services],
+        imports: [GatewayModule.forRoot({ upstreams: { shop: own, plain: { ...own, cache: { default: '1m' } } } })],
+        cache: {
+          ...(server && { redis: { url: server.url, commandTimeout: '2s' } }),
+          http: { lookupBudget: '2s', reloadFloor: '0ms' },
+          cache: { jitter: 0 },
+        },
+      });
+      apps.push(app);
+      clients.push(await HttpClient.of(app));
+    }
+  });
+  afterAll(async () => {
+    for (const client of clients) client.close();
+    await Promise.all(apps.map((app) => app.close()));
+    await chaos.close();
+    await server?.stop();
+  });
+
+  /** The application that has stored something, and one that has to find it: the same one in memory. */
+  const ends = (): [HttpClient, HttpClient] => [clients[0]!, clients.at(-1)!];
+
+  /** A page of its own for each test, which counts how often it was made. */
+  const page = (
+    headers: Record<string, string>,
+    act?: (request: IncomingMessage, response: ServerResponse) => unknown,
+  ) => {
+    const path = `/page-${platform}-${++paths}`;
+    let made = 0;
+    chaos.behaviours[path] = (request, response) => {
+      made++;
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+      if (act?.(request, response) !== undefined) return;
+      const { authorization = '', cookie = '' } = request.headers;
+      response.end(`page ${made} for ${authorization}${cookie}`);
+    };
+    return { path: `/shop${path}`, plain: `/plain${path}`, made: () => made };
+  };
+
+  it('answers from one process what another one has stored, header for header', async () => {
+    const { path, made } = page({ 'cache-control': 'max-age=60', 'x-own': 'yes', etag: '"1"' });
+    const [writer, reader] = ends();
+    const first = await writer.get(path);
+    const second = await until(reader, path, ({ headers }) => headers['x-cache'] === 'HIT');
+    expect(made()).toBe(1);
+    expect(second.text).toBe(first.text);
+    for (const name of ['x-own', 'etag', 'date', 'cache-control'])
+      expect(second.headers[name]).toBe(first.headers[name]);
+    expect(second.headers['cache-status']).toMatch(/^"nestjs-keep";hit;ttl=5\d$/);
+    expect(second.headers.age).toMatch(/^\d$/);
+    expect((await reader.get(path, { 'if-none-match': '"1"' })).status).toBe(304);
+    expect((await reader.call(path, { method: 'HEAD' })).headers['x-cache']).toBe('HIT');
+    expect(made()).toBe(1);
+  });
+
+  it('asks the upstream once for all who ask at the same time', async () => {
+    const { path, made } = page({ 'cache-control': 'max-age=60' }, (_, response) => {
+      setTimeout(() => response.end('slow'), 300);
+      return true;
+    });
+    const replies = await Promise.all(Array.from({ length: 40 }, (_, at) => clients[at % clients.length]!.get(path)));
+    expect(new Set(replies.map(({ text, status }) => `${status} ${text}`))).toEqual(new Set(['200 slow']));
+    expect(made()).toBe(1);
+  });
+
+  it('asks whether a stale response is still right, and updates what it says', async () => {
+    const { path, made } = page({}, ({ headers }, response) => {
+      response.setHeader('etag', '"v"').setHeader('cache-control', 'max-age=1');
+      if (headers['if-none-match'] !== '"v"') return undefined;
+      return response.writeHead(304, { 'x-new': 'yes' }).end();
+    });
+    const [writer, reader] = ends();
+    const { text } = await writer.get(path);
+    await sleep(1_100);
+    const renewed = await until(reader, path, ({ headers }) => headers['x-new'] === 'yes');
+    expect(renewed.text).toBe(text);
+    expect(renewed.headers['cache-status']).toBe('"nestjs-keep";fwd=stale;fwd-status=304;stored');
+    expect(made()).toBe(2);
+  });
+
+  it('answers a stale response at once while one request asks for a new one', async () => {
+    const { path, made } = page({ 'cache-control': 'max-age=1, stale-while-revalidate=60' });
+    const [, reader] = ends();
+    await reader.get(path);
+    await sleep(1_100);
+    const replies = await Promise.all(Array.from({ length: 10 }, () => reader.get(path)));
+    expect(new Set(replies.map(({ text }) => text))).toEqual(new Set(['page 1 for ']));
+    await eventually(async () => (await reader.get(path)).text === 'page 2 for ');
+    expect(made()).toBe(2);
+  });
+
+  it.each([{ authorization: 'Bearer ' }, { cookie: 'user=' }])(
+    'never shows one user what was made for another: %j',
+    async (credentials) => {
+      const [[name, value]] = Object.entries(credentials) as [[string, string]];
+      const { path, plain } = page({ 'cache-control': 'max-age=60' });
+      for (const route of [path, plain]) {
+        const anybody = await ends()[0].get(route);
+        for (const user of ['ada', 'bob', 'ada']) {
+          for (const client of clients) {
+            const { text } = await client.get(route, { [name]: value + user });
+            expect(text).toMatch(new RegExp(`for ${value}${user}$`));
+          }
+        }
+        expect((await ends()[1].get(route)).text).toBe(anybody.text);
+      }
+    },
+  );
+
+  it('answers users with what is declared to be for all', async () => {
+    const { path, made } = page({ 'cache-control': 'public, max-age=60' });
+    await ends()[1].get(path, { authorization: 'Bearer ada' });
+    expect((await ends()[1].get(path, { authorization: 'Bearer bob' })).text).toBe('page 1 for Bearer ada');
+    expect(made()).toBe(1);
+  });
+
+  it.each(['no-store', 'private, max-age=60'])('does not keep what may not be kept: %s', async (control) => {
+    const { path, plain, made } = page({ 'cache-control': control });
+    for (const route of [path, plain, plain]) expect((await ends()[1].get(route)).headers['x-cache']).not.toBe('HIT');
+    expect(made()).toBe(3);
+  });
+
+  it('keeps what says nothing for as long as the upstream is said to', async () => {
+    const { path, plain, made } = page({});
+    for (let call = 0; call < 2; call++) await ends()[1].get(path);
+    expect(made()).toBe(2);
+    for (let call = 0; call < 3; call++) await ends()[1].get(plain);
+    expect(made()).toBe(3);
+  });
+
+  it('keeps one response for each variant', async () => {
+    const { path, made } = page({ 'cache-control': 'max-age=60', vary: 'x-tenant' });
+    for (const tenant of ['a', 'b', 'a', 'b']) await ends()[1].get(path, { 'x-tenant': tenant });
+    expect(made()).toBe(2);
+    // A header that does not reach the upstream may not choose what is stored for those who send it.
+    const smuggled = { 'x-tenant': 'a', connection: 'x-tenant' };
+    expect((await ends()[1].get(path, smuggled)).text).toBe('page 3 for ');
+  });
+
+  it('forgets what was changed, or has a tag that was invalidated, in all processes', async () => {
+    const { path, made } = page(
+      { 'cache-control': 'max-age=60', 'cache-tag': `shop-${platform}` },
+      ({ method }, response) => (method === 'GET' ? undefined : response.writeHead(204).end()),
+    );
+    const [writer, reader] = ends();
+    const settled = async (count: number) => {
+      await eventually(async () => (await reader.get(path)).headers['x-cache'] === 'HIT');
+      expect(made()).toBe(count);
+    };
+    expect((await writer.get(path)).headers['cache-tag']).toBeUndefined();
+    await settled(1);
+    await writer.call(path, { method: 'POST', body: 'x' });
+    await eventually(async () => (await reader.get(path)).text === 'page 3 for ');
+    await settled(3);
+    await apps[0]!.get(CacheService).delByTag(`shop-${platform}`);
+    await eventually(async () => (await reader.get(path)).text === 'page 4 for ');
+    await settled(4);
+  });
+
+  it('serves what it has when the upstream fails, unless that is forbidden', async () => {
+    let isBroken = false;
+    const act = (_: IncomingMessage, response: ServerResponse) =>
+      isBroken ? response.writeHead(500).end() : undefined;
+    const may = page({ 'cache-control': 'max-age=1' }, act);
+    const mayNot = page({ 'cache-control': 'max-age=1, must-revalidate' }, act);
+    const [, reader] = ends();
+    await reader.get(may.path);
+    await reader.get(mayNot.path);
+    isBroken = true;
+    await sleep(1_100);
+    const reply = await reader.get(may.path);
+    expect([reply.status, reply.text]).toEqual([200, 'page 1 for ']);
+    expect(reply.headers['cache-status']).toBe('"nestjs-keep";fwd=stale;fwd-status=500;detail=stale-if-error');
+    expect((await reader.get(mayNot.path)).status).toBe(500);
+  });
+
+  it('keeps nothing of a body that breaks off', async () => {
+    let isWhole = false;
+    const { path } = page({ 'cache-control': 'max-age=60', 'content-length': '14' }, (_, response) => {
+      if (isWhole) return response.end('fourteen bytes');
+      response.write('half');
+      return setTimeout(() => response.socket?.destroy(), 50);
+    });
+    await expect(ends()[0].get(path)).rejects.toThrow(/aborted|ECONNRESET/);
+    isWhole = true;
+    expect((await ends()[0].get(path)).text).toBe('fourteen bytes');
+  });
+
+  if (isShared) {
+    it('goes on when the server is killed in the middle', async () => {
+      const { path, made } = page({ 'cache-control': 'max-age=60' });
+      const [, reader] = ends();
+      await reader.get(path);
+      await server!.kill();
+      const replies = await Promise.all(Array.from({ length: 10 }, () => reader.get(path)));
+      expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([200]));
+      const fresh = page({ 'cache-control': 'max-age=60' });
+      expect((await reader.get(fresh.path)).status).toBe(200);
+      expect((await reader.get(fresh.path, { authorization: 'Bearer ada' })).text).toContain('Bearer ada');
+      expect((await reader.get(fresh.path)).text).not.toContain('Bearer');
+      expect(made()).toBeLessThanOrEqual(11);
+    });
+  }
+});
