@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -94,11 +94,17 @@ async function answering(port) {
   }
 }
 
-const isAnswering = (port) =>
-  fetch(`http://localhost:${port}/`).then(
-    () => true,
-    () => false,
-  );
+async function isAnswering(port) {
+  const socket = connect(port, 'localhost');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
 
 /** The suite is fetched without its dependencies, of which its client needs one. */
 function haveUndici() {
