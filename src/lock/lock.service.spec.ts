@@ -154,6 +154,8 @@ describe('LockService', () => {
 
   describe('waiting', () => {
     beforeEach(() => jest.useRealTimers());
+    // What still runs on real time would set timers of the next tests.
+    afterAll(() => sleep(60));
 
     it('rejects with a conflict, and how long the holder may take, when the wait is over', async () => {
       await locks.acquire('order:1', { ttl: '20s' });
