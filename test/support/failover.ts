@@ -63,7 +63,7 @@ export async function expectFailover({ servers, app, shard, fault, after, ...bou
   }
   expect(load.samples.filter(({ error }) => error !== undefined)).toEqual([]);
   expect(longest(load.samples)).toBeLessThan(bounds.boundMs + load.lagMs);
-  for (const value of await cache.getMany(lost)) expect(['made', undefined]).toContain(value);
+  for (const value of await cache.getMany([...lost])) expect(['made', undefined]).toContain(value);
   await eventually(async () => {
     await cache.set(lost[0]!, 'stored');
     expect(await ask(replicaPort, 'EXISTS', `app:v1:${lost[0]!}`)).toBe(':1\r\n');
