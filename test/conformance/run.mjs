@@ -67,7 +67,9 @@ async function run(base) {
   return passed.required >= WANTED.required && passed.optimal >= WANTED.optimal;
 }
 
-const nameOf = (type, types) => Object.keys(types).find((name) => types[name] === type);
+function nameOf(type, types) {
+  return Object.keys(types).find((name) => types[name] === type);
+}
 
 function start(args, cwd, env) {
   return spawn(process.execPath, args, {
