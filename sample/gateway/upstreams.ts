@@ -2,7 +2,12 @@ import type { UpstreamOptions } from 'nestjs-keep/gateway';
 import type { Duration } from 'nestjs-keep';
 
 /** Parts of this very application, in place of services on other machines. */
-const OWN = ['products', 'feed', 'payments'];
+const OWN: Record<string, Partial<UpstreamOptions>> = {
+  products: {},
+  // It says nothing about how long its answers are good for.
+  feed: { cache: { default: '10s' } },
+  payments: {},
+};
 /** `GATEWAY_ORDERS_URL=http://orders:3000` adds a service, or puts another one in the place of an own part. */
 const URL_VARIABLE = /^GATEWAY_([A-Z\d]+)_URL$/;
 
@@ -11,7 +16,9 @@ export function upstreams(environment: NodeJS.ProcessEnv): Record<string, Upstre
   const { HOST: host = '127.0.0.1', PORT: port = '3000' } = environment;
   // Loopback is refused unless an upstream is said to be there.
   const own = { origin: `http://${host}:${port}`, allowPrivate: true };
-  const services = OWN.map((name) => [name, { ...own, basePath: `/${name}` }] as const);
+  const services = Object.entries(OWN).map(
+    ([name, options]) => [name, { ...own, ...options, basePath: `/${name}` }] as const,
+  );
   const others = Object.entries(environment).flatMap(([variable, origin = '']) => {
     const name = URL_VARIABLE.exec(variable)?.[1]?.toLowerCase();
     return name === undefined ? [] : [[name, { origin, allowPrivate: true }] as const];

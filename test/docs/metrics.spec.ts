@@ -52,7 +52,7 @@ describe('a scrape of the sample', () => {
   });
 
   it('counts what happened, responses and methods apart', () => {
-    expect(scrape).toMatch(/^cache_hits_total\{cache="http",tier="l1"\} 1$/m);
+    expect(scrape).toMatch(/^cache_hits_total\{cache="CatalogController\.find",tier="l1"\} 1$/m);
     expect(scrape).toMatch(/^cache_loads_total\{cache="CatalogService.find"\} 1$/m);
     // The second response was a hit; the first one and the method behind it were not.
     expect(scrape).toMatch(/^cache_hit_rate\{window="1m"\} 0\.333\d*$/m);

@@ -215,11 +215,25 @@ describe.each(PLATFORMS)('the sample on %s', (platform) => {
       expect(headers).not.toHaveProperty('access-control-allow-origin');
     });
 
+    it('forwards to a service, and says in a header what the cache did with its answer', async () => {
+      const forwarded = async () => {
+        const { status, body, headers } = await sample.get('/gateway/feed/grace?page=1');
+        return { status, body, how: String(headers['cache-status']) };
+      };
+      const first = await forwarded();
+      expect(first).toMatchObject({ status: 200, body: (await sample.get('/feed/grace?page=1')).body });
+      expect(first.how).toContain('fwd=uri-miss;stored');
+      expect((await forwarded()).how).toContain(';hit;ttl=');
+      expect(await sample.get('/gateway/nobody/1')).toMatchObject({ status: 404 });
+      const { body } = await sample.get('/stats/circuit-breakers');
+      expect(Object.keys(body as object)).toContain('gateway:feed');
+    });
+
     it('prints the addresses that it answers at', async () => {
       const paths = sample.addresses.map((address) => new URL(address).pathname);
       expect(paths).toEqual([
-        ...['/products/1', '/feed/ada', '/payments/quote', '/docs', '/health', '/metrics', '/stats/cache'],
-        ...['/stats/circuit-breakers', '/cache/admin/'],
+        ...['/products/1', '/feed/ada', '/payments/quote', '/gateway/products/1', '/docs', '/health', '/metrics'],
+        ...['/stats/cache', '/stats/circuit-breakers', '/cache/admin/'],
       ]);
       const answers = await Promise.all(paths.map((path) => sample.get(path)));
       expect(answers.map(({ status }) => status)).toEqual(paths.map(() => 200));

@@ -16,7 +16,7 @@ const PATIENT = { commandTimeout: '5s', bootBudget: '15s' } as const;
 /** What others keep on the same server, some of it under names that look like ours. */
 const FOREIGN = ['app', 'app:v2:a', 'app:v1', 'other:v1:a', 'xapp:v1:a', 'app:v1@lock', 'a', '*', 'APP:v1:a'];
 const READING =
-  'evalsha eval script type pttl getrange strlen scan get mget exists xrevrange ping info dbsize pubsub publish echo time';
+  'evalsha eval script type pttl getrange strlen scan get mget exists xrevrange ping info dbsize pubsub publish echo time client cluster';
 const LOOKS = ['/status', '/stats', '/namespaces', '/keys', '/locks', '/limits', '/breakers', '/audit'];
 const reading = new Set(READING.split(' '));
 
