@@ -7,6 +7,8 @@ import { HOST } from '../lib/server.mjs';
 /** No jitter: the others have none. */
 const SHARED = { ttl: '1h', jitter: 0, read: 'frozen' };
 const COPIED = { ttl: '1h', jitter: 0 };
+/** Nothing is looked for in memory, nor put there. */
+const ON_SERVER = { ttl: '1h', jitter: 0, tier: 'l2' };
 const TAGGED = { ttl: '1h', jitter: 0, tags: ['tag'] };
 /** Every read goes to the server, unless it is of the key that was read last. */
 const NO_MEMORY = { l1: { maxEntries: 1 } };
@@ -86,7 +88,7 @@ export default {
         close,
       };
     },
-    'nestjs-keep, getOrSet': (settings) => readThrough(COPIED, settings),
+    'nestjs-keep, getOrSet': (settings) => readThrough(ON_SERVER, settings),
     'nestjs-keep, getOrSet frozen': (settings) => readThrough(SHARED, settings),
   },
   tagged: {

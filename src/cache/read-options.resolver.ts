@@ -133,7 +133,7 @@ export class ReadOptionsResolver {
       tier,
       schema,
       isPlain: coalesce !== 'off' && tier !== 'l1' && schema === undefined,
-      isServedAtOnce: tier !== 'l2' && earlyRefresh === undefined && schema === undefined,
+      isServedAtOnce: earlyRefresh === undefined && schema === undefined,
       counts: read.name === undefined ? undefined : this.caches.of(read.name),
     };
   }
