@@ -22,6 +22,8 @@ const CLIENT_INPUT: ReadonlySet<string> = new Set(['body', 'params', 'query']);
 /** What names the lock of each call of a decorated method. */
 export class LockKey {
   readonly #template: KeyTemplate;
+  /** Without placeholders: the lock of each caller, once one has asked. */
+  #perCaller: KeyTemplate | undefined;
   readonly #names: readonly (string | undefined)[];
   readonly #subject: string;
   /** What clients and figures may know it by: the template up to its first placeholder. */
@@ -80,7 +82,8 @@ export class LockKey {
   #byDefault({ userId, ip }: LockedRequest): string {
     const caller = userId ?? ip;
     if (caller === undefined) this.#fail(`neither a user nor an address to name '${this.#template.source}' by`);
-    return parseTemplate(`${this.#template.source}:{caller}`).fill(
+    this.#perCaller ??= parseTemplate(`${this.#template.source}:{caller}`);
+    return this.#perCaller.fill(
       () => caller,
       (placeholder, found) => this.#unresolved(placeholder, found, false),
     );
