@@ -24,6 +24,10 @@ interface FastifyInstance {
   addHook: (name: 'onRoute', hook: (route: FastifyRoute) => void) => unknown;
 }
 
+interface FastifyAdapter {
+  all: (...route: unknown[]) => unknown;
+}
+
 interface FastifyRoute {
   readonly config?: object;
   preParsing?: unknown;
@@ -45,7 +49,7 @@ export function leaveBodiesAlone(adapter: AbstractHttpAdapter | undefined): void
       leaveToRoutes(instance as ExpressApplication);
       break;
     case 'fastify':
-      (instance as FastifyInstance).addHook('onRoute', leaveToRoute);
+      leaveToMarkedRoutes(adapter as unknown as FastifyAdapter, instance as FastifyInstance);
       break;
   }
 }
@@ -103,9 +107,25 @@ export function markForwarded(handler: object): void {
   Reflect.defineMetadata(ROUTE_CONFIG, { ...config, [FORWARDED]: true }, handler);
 }
 
+function leaveToMarkedRoutes(adapter: FastifyAdapter, instance: FastifyInstance): void {
+  // Nest 11 does not hand on the config of a route for all methods.
+  let config: object | undefined;
+  const all = adapter.all.bind(adapter);
+  adapter.all = (...route) => {
+    config = Reflect.getMetadata(ROUTE_CONFIG, route.at(-1) as object) as object | undefined;
+    try {
+      return all(...route);
+    } finally {
+      config = undefined;
+    }
+  };
+  instance.addHook('onRoute', (route) => {
+    if (FORWARDED in (route.config ?? config ?? {})) leaveToRoute(route);
+  });
+}
+
 /** Fastify knows the route before it parses, and parses whatever says that it is there. */
 function leaveToRoute(route: FastifyRoute): void {
-  if (route.config === undefined || !(FORWARDED in route.config)) return;
   route.preParsing = [...[route.preParsing ?? []].flat(), hide];
   route.preValidation = [show, ...[route.preValidation ?? []].flat()];
 }
