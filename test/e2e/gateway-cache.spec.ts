@@ -193,23 +193,28 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
   });
 
   it('forgets what was changed, or has a tag that was invalidated, in all processes', async () => {
-    const { path, made } = page(
-      { 'cache-control': 'max-age=60', 'cache-tag': `shop-${platform}` },
-      ({ method }, response) => (method === 'GET' ? undefined : response.writeHead(204).end()),
+    const { path } = page({ 'cache-control': 'max-age=60', 'cache-tag': `shop-${platform}` }, ({ method }, response) =>
+      method === 'GET' ? undefined : response.writeHead(204).end(),
     );
     const [writer, reader] = ends();
-    const settled = async (count: number) => {
-      await eventually(async () => (await reader.get(path)).headers['x-cache'] === 'HIT');
-      expect(made()).toBe(count);
+    // A response is kept once it has been sent: the next request may still be too early for it.
+    const kept = async () => {
+      let text = '';
+      await eventually(async () => {
+        const reply = await reader.get(path);
+        text = reply.text;
+        return reply.headers['x-cache'] === 'HIT';
+      });
+      return text;
     };
     expect((await writer.get(path)).headers['cache-tag']).toBeUndefined();
-    await settled(1);
+    const first = await kept();
     await writer.call(path, { method: 'POST', body: 'x' });
-    await eventually(async () => (await reader.get(path)).text === 'page 3 for ');
-    await settled(3);
+    await eventually(async () => (await reader.get(path)).text !== first);
+    const second = await kept();
     await apps[0]!.get(CacheService).delByTag(`shop-${platform}`);
-    await eventually(async () => (await reader.get(path)).text === 'page 4 for ');
-    await settled(4);
+    await eventually(async () => (await reader.get(path)).text !== second);
+    expect(new Set([first, second, await kept()]).size).toBe(3);
   });
 
   it('serves what it has when the upstream fails, unless that is forbidden', async () => {
