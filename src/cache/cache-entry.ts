@@ -21,9 +21,6 @@ const ZERO = '0'.charCodeAt(0);
 const MAX_COST_MS = 999_999;
 const NO_COST = '000000';
 
-/** Longest text of all stamps of one entry, in bytes: what five digits can say. */
-export const MAX_STAMPS_BYTES = 99_999;
-
 /** What an entry's validity hangs on, as `[name, version]`: its tags and the epochs of its scopes. */
 export type Stamps = readonly (readonly [name: string, version: string])[];
 

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { CollectionsService } from '../collections/collections.service.ts';
 import type { CollectionValue } from '../collections/collections.values.ts';
+import { begin } from '../common/begin.ts';
 import { toMs, type Duration } from '../common/duration.ts';
 import { isStoreFailure, WrongTypeError } from '../common/errors.ts';
 import { escapeGlob } from '../common/glob.ts';
@@ -140,7 +141,7 @@ export class CacheService {
     if (options?.isServedAtOnce !== true) return this.#lookAndLoad(key, ttl, factory);
     const held = this.#peek(key, options);
     // Not an async method itself: a hit in memory costs one promise.
-    return held === undefined ? this.#load(key, ttl, factory) : Promise.resolve(held as T);
+    return held === undefined ? this.#load(key, ttl, factory, options) : Promise.resolve(held as T);
   }
 
   /** For options that are new, or ask more of a hit in memory than to be fresh. */
@@ -157,14 +158,13 @@ export class CacheService {
   }
 
   /** Not an async method either: each promise costs a hit on the server a fiftieth. */
-  #load<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
-    try {
-      const order = this.#order(key, this.#parts.read.forRead(ttl), factory);
+  #load<T>(key: string, ttl: Ttl<T>, factory: Factory<T>, known?: ResolvedReadOptions): Promise<T> {
+    return begin(() => {
+      const { read } = this.#parts;
+      const options = known === undefined ? read.forRead(ttl) : read.withTags(known, ttl);
+      const order = this.#order(key, options, factory);
       return this.#isCached(order.key) ? this.#stack.getOrSet(order) : this.#stack.bypass(order);
-    } catch (error) {
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- whatever an option's getter threw
-      return Promise.reject(error);
-    }
+    });
   }
 
   async del(...keys: string[]): Promise<void> {

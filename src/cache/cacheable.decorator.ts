@@ -160,11 +160,11 @@ function readThrough(
 }
 
 /** The options of one call. Tags that are known before the factory runs are named before it runs: it may race them. */
-export function readOptionsFor({ read, tags }: CacheableOperation, context: KeyContext): GetOrSetOptions {
+function readOptionsFor({ read, tags }: CacheableOperation, context: KeyContext): GetOrSetOptions {
   return tags === undefined || tags.needResult ? read : { ...read, tags: tags.of(context) };
 }
 
 /** Adds the tags that only the result tells. */
-export function tagEntry({ tags }: CacheableOperation, entry: FactoryContext, context: KeyContext): void {
+function tagEntry({ tags }: CacheableOperation, entry: FactoryContext, context: KeyContext): void {
   if (tags?.needResult) entry.setTags(tags.of(context));
 }

@@ -98,9 +98,15 @@ export class ReadOptionsResolver {
     return typeof given === 'object' ? this.forObject(given, this.writes, WRITE_RULES) : this.forRead(given);
   }
 
+  /** What is known of these options, with the tags of this call. @throws InvalidOptionsError for wrong tags */
+  withTags(known: ResolvedReadOptions, given: GivenOptions): ResolvedReadOptions {
+    if (typeof given !== 'object' || given.tags === undefined) return known;
+    return { ...known, ...split(checked(given.tags)) };
+  }
+
   private forObject(given: Given, remembered: RememberedOptions, rules: Section): ResolvedReadOptions {
     const known = remembered.find(given);
-    if (known !== undefined) return given.tags === undefined ? known : { ...known, ...split(checked(given.tags)) };
+    if (known !== undefined) return this.withTags(known, given);
     const resolved = this.resolve(given, rules);
     remembered.remember(given, { ...resolved, ...split(this.defaults.tags) });
     return resolved;

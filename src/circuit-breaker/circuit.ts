@@ -1,4 +1,5 @@
 import type { HttpException } from '@nestjs/common';
+import { begin } from '../common/begin.ts';
 import { withDeadline } from '../common/deadline.ts';
 import { COARSE_BOUNDS_MS, Histogram } from '../common/histogram.ts';
 import { CircuitFullError, CircuitOpenError, CircuitTimeoutError } from './circuit-breaker.errors.ts';
@@ -70,6 +71,7 @@ export class Circuit {
     const refusal = this.#refusal();
     if (refusal !== undefined) return Promise.reject<R>(failed(refusal));
     const admission = this.#admit(args);
+    // Callers without types may hand over what throws, or returns no promise.
     return withDeadline(begin(operation), this.config.timeoutMs, {
       late: () => late(this.#timedOut(admission)),
       done: (result) => this.#succeeded(admission, result),
@@ -162,16 +164,6 @@ export class Circuit {
     this.#latency.record(tookMs, now);
     this.durations.record(tookMs);
     return { era, args, tookMs };
-  }
-}
-
-/** Callers without types may hand over what throws, or returns no promise. */
-function begin<R>(operation: () => Promise<R>): Promise<R> {
-  try {
-    return Promise.resolve(operation());
-  } catch (error) {
-    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- whatever the operation threw
-    return Promise.reject(error);
   }
 }
 

@@ -1,4 +1,5 @@
 import { Inject, type InjectionToken, Optional } from '@nestjs/common';
+import { begin } from './begin.ts';
 import { InvalidOptionsError } from './errors.ts';
 
 /** What may be decorated: the interception is asynchronous, so the method has to be as well. */
@@ -92,13 +93,7 @@ export function wrapMethod<S>(
 
   // Not an async method: it would cost a cached one a promise more than what it calls.
   const wrapper: Method = function (...args) {
-    try {
-      const result = run(this, args);
-      return result instanceof Promise ? result : Promise.resolve(result);
-    } catch (error) {
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- whatever the method threw
-      return Promise.reject(error);
-    }
+    return begin(() => run(this, args));
   };
   impersonate(wrapper, inner);
   Reflect.defineMetadata(ORIGINAL, original, wrapper);
