@@ -6,7 +6,9 @@ export function begin<R>(operation: () => R | Promise<R>): Promise<R> {
   try {
     return Promise.resolve(operation());
   } catch (error) {
-    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- whatever the operation threw
-    return Promise.reject(error);
+    return rejected(error);
   }
 }
+
+// eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- whatever somebody threw
+export const rejected = (error: unknown): Promise<never> => Promise.reject(error);
