@@ -1,16 +1,10 @@
 import type { CacheCounts } from '../cache/cache-metrics.ts';
-import { BoundedMap } from '../common/bounded-map.ts';
-import { within } from '../common/within.ts';
+import { STALE_IF_ERROR, type Forwarded } from '../http-cache/cache-status.ts';
 import type { Digests } from '../http-cache/digests.ts';
 import type { ResolvedHttpOptions } from '../http-cache/http.options.ts';
-import {
-  type Fitness,
-  fitnessOf,
-  NO_REQUEST_DIRECTIVES,
-  type RequestDirectives,
-  requestDirectivesOf,
-} from '../http-cache/request-directives.ts';
+import type { RequestDirectives } from '../http-cache/request-directives.ts';
 import type { ResponseFinder, Spot } from '../http-cache/response-finder.ts';
+import { ResponseJudge, type Standing } from '../http-cache/response-judge.ts';
 import type { ResponseMaker } from '../http-cache/response-maker.ts';
 import { HandlerFailure } from '../http-cache/response-renderer.ts';
 import type { ResponseServer } from '../http-cache/response-server.ts';
@@ -60,14 +54,6 @@ interface Visit {
   readonly attempt: number;
 }
 
-/** How good a stored response is at this moment. */
-interface Standing {
-  readonly fitness: Fitness;
-  readonly ageMs: number;
-  /** How long it is still fresh; negative when it is stale. */
-  readonly ttlMs: number;
-}
-
 /** Why the upstream is asked. */
 interface Reason {
   readonly forward: Forward;
@@ -78,14 +64,9 @@ interface Reason {
   readonly stale?: StoredResponse | undefined;
 }
 
-type Forwarded = Omit<Extract<CacheOutcome, { kind: 'forward' }>, 'kind'>;
-
 /** Failures that a stale response may hide (RFC 5861 section 4). */
 const FAILURES: ReadonlySet<number> = new Set([500, 502, 503, 504]);
-/** How long a request waits for the one that asks the upstream. */
-const WAIT_MS = 5_000;
 const MAX_ATTEMPTS = 3;
-const RELOADS = { maxEntries: 10_000, maxBytes: 4 * 1024 ** 2 };
 /** Nobody waits for a refresh in the background. */
 const NEVER = new AbortController().signal;
 
@@ -96,10 +77,11 @@ const NEVER = new AbortController().signal;
  * of routes; what it asks is not a handler but a server of its own mind (RFC 9111).
  */
 export class GatewayCache {
-  /** When a client last had a response asked for anew. */
-  private readonly reloads = new BoundedMap<number>(RELOADS);
+  private readonly judge: ResponseJudge;
 
-  constructor(private readonly parts: GatewayCacheParts) {}
+  constructor(private readonly parts: GatewayCacheParts) {
+    this.judge = new ResponseJudge(parts.http, () => parts.store.now());
+  }
 
   /** @throws GatewayError when there is no answer, ClientGoneError when nobody wants it */
   async answer(call: ForwardedCall, cache: ResolvedUpstreamCache, signal: AbortSignal): Promise<void> {
@@ -108,12 +90,12 @@ export class GatewayCache {
     const { http, digests, finder } = this.parts;
     const place = placeOf(call, { ignore: http.ignoreQuery }, digests);
     if (place.kind === 'bypass') return this.pass(call, signal, { forward: 'bypass', detail: place.detail });
-    const directives = this.directivesOf(call);
+    const directives = this.judge.directivesOf(call.exchange.context, call.asked);
     if (directives.noStore) return this.pass(call, signal, { forward: 'request', isStored: false, detail: 'no-store' });
     const visit: Visit = { call, cache, place, directives, signal, attempt: 0 };
     const held = finder.peek(place.name, call.asked);
     if (held === undefined || !this.parts.received.isFor(held, call.asked)) return this.lookUp(visit);
-    const standing = this.standing(held, directives, true);
+    const standing = this.judge.standing(held, directives, true);
     if (standing.fitness !== 'fits') return this.lookUp(visit);
     this.serve(visit, held, standing);
   }
@@ -138,7 +120,7 @@ export class GatewayCache {
       const detail = call.asked['authorization'] === undefined ? 'cookie' : 'authorization';
       return this.pass(call, visit.signal, { forward: 'bypass', detail });
     }
-    const standing = this.standing(response, directives, spot.found.isFresh);
+    const standing = this.judge.standing(response, directives, spot.found.isFresh);
     switch (standing.fitness) {
       case 'fits':
       case 'fits-stale': {
@@ -161,7 +143,7 @@ export class GatewayCache {
     }
     const forward: Forward = spot.parent === undefined ? 'uri-miss' : 'vary-miss';
     if (spot.found.response === undefined) return this.ask(visit, spot, { forward });
-    const known = await this.known(visit, spot);
+    const known = await this.parts.finder.known(spot, visit.place.stampNames);
     // Somebody may have stored a response since this process has seen the mark.
     const isOutdated = known.found.response?.isMark !== true && visit.attempt < MAX_ATTEMPTS;
     if (isOutdated) return this.lookUp({ ...visit, attempt: visit.attempt + 1 });
@@ -171,8 +153,8 @@ export class GatewayCache {
   /** Clients may have the upstream asked, but not so often that it is a way around the cache. */
   private async reload(visit: Visit, spot: Spot, response: StoredResponse, standing: Standing): Promise<void> {
     const { directives, call } = visit;
-    const { server, store } = this.parts;
-    if (standing.ttlMs > 0 && this.isRecent(spot.name, response)) {
+    const { server } = this.parts;
+    if (standing.ttlMs > 0 && this.judge.isRecent(spot.name, response)) {
       this.serve(visit, response, standing);
       return;
     }
@@ -180,8 +162,8 @@ export class GatewayCache {
       server.refuse(call.exchange);
       return;
     }
-    const known = await this.known(visit, spot);
-    this.reloads.set(spot.name, store.now(), 8);
+    const known = await this.parts.finder.known(spot, visit.place.stampNames);
+    this.judge.reloaded(spot.name);
     const stale = this.isExcused(response, standing, directives) ? response : undefined;
     return this.ask(visit, known, { forward: 'request', known: response, stale });
   }
@@ -208,7 +190,7 @@ export class GatewayCache {
 
   /** The client has its answer; one request in the whole cluster asks whether it is still right. */
   private async refresh(visit: Visit, spot: Spot, response: StoredResponse): Promise<void> {
-    const known = await this.known(visit, spot);
+    const known = await this.parts.finder.known(spot, visit.place.stampNames);
     const render = async (): Promise<Rendered | undefined> => {
       const answer = await this.revalidated(visit, { forward: 'stale', known: response }, NEVER);
       if (answer.kind === 'renewed') return answer.made.rendered;
@@ -232,10 +214,7 @@ export class GatewayCache {
     const { forward, stale, detail } = reason;
     if (call.method !== 'GET') return this.head(visit, reason);
     const turn = new ResponseTurn();
-    const outcome = await this.turnOf(
-      turn,
-      this.load(visit, spot, () => turn.take()),
-    );
+    const outcome = await turn.outcome(this.load(visit, spot, () => turn.take()));
     if (outcome === 'mine') return this.lead(visit, spot, reason, turn);
     if (outcome instanceof HandlerFailure && stale !== undefined) {
       server.serveForwarded(call.exchange, stale, { ...STALE_IF_ERROR, status: outcome.status });
@@ -375,12 +354,6 @@ export class GatewayCache {
     return isOurs && status < 400 ? this.parts.maker.mark() : undefined;
   }
 
-  /** The same spot as the store has it: whoever replaces an entry has to name the one that it has seen. */
-  private async known({ place }: Visit, spot: Spot): Promise<Spot> {
-    if (spot.found.seen.kind !== 'missing') return spot;
-    return { ...spot, found: await this.parts.store.find(spot.name, place.stampNames) };
-  }
-
   private load(
     { place }: Visit,
     { name, found }: Spot,
@@ -393,36 +366,9 @@ export class GatewayCache {
     return loading.catch((error: unknown) => (error instanceof HandlerFailure ? error : undefined));
   }
 
-  private async turnOf<T>(turn: ResponseTurn, loading: Promise<T>): Promise<T | 'mine' | 'late'> {
-    const outcome = await within<T | 'mine', 'late'>(Promise.race([turn.begun, loading]), WAIT_MS, 'late');
-    if (outcome !== 'mine') turn.decline();
-    return outcome;
-  }
-
-  private standing({ draft }: StoredResponse, directives: RequestDirectives, isFresh: boolean): Standing {
-    const ageMs = Math.max(0, this.parts.store.now() - draft.generatedAtMs) + draft.ageMs;
-    // What was made stale by a tag is stale, whatever time it had.
-    const freshMs = isFresh ? draft.freshMs : Math.min(draft.freshMs, ageMs);
-    const fitness = fitnessOf(directives, { ageMs, freshMs, isStaleForbidden: draft.isStaleForbidden });
-    return { fitness, ageMs, ttlMs: freshMs - ageMs };
-  }
-
   private isExcused({ draft }: StoredResponse, { ttlMs }: Standing, { staleIfErrorMs }: RequestDirectives): boolean {
     return !draft.isStaleForbidden && -ttlMs < (draft.errorMs === 0 ? 0 : (staleIfErrorMs ?? draft.errorMs));
   }
-
-  private isRecent(name: string, { draft }: StoredResponse): boolean {
-    const lastMs = Math.max(draft.generatedAtMs, this.reloads.get(name) ?? 0);
-    return this.parts.store.now() - lastMs < this.parts.http.reloadFloorMs;
-  }
-
-  private directivesOf({ exchange, asked }: ForwardedCall): RequestDirectives {
-    const { requestDirectives } = this.parts.http;
-    const mode = typeof requestDirectives === 'function' ? requestDirectives(exchange.context) : requestDirectives;
-    return mode === 'ignore' ? NO_REQUEST_DIRECTIVES : requestDirectivesOf(asked);
-  }
 }
-
-const STALE_IF_ERROR = { kind: 'forward', forward: 'stale', detail: 'stale-if-error' } as const;
 
 const statusOf = (error: unknown): number => (isGatewayError(error) ? error.getStatus() : 502);

@@ -35,6 +35,12 @@ export type CacheOutcome =
       readonly detail?: Detail | undefined;
     };
 
+/** What is said of a request that went to the handler, or on to a server. */
+export type Forwarded = Omit<Extract<CacheOutcome, { kind: 'forward' }>, 'kind'>;
+
+/** A stale response in place of a failure (RFC 5861 section 4). */
+export const STALE_IF_ERROR = { kind: 'forward', forward: 'stale', detail: 'stale-if-error' } as const;
+
 /** One member of `Cache-Status` (RFC 9211), a list of RFC 9651. @param name an sf-string or token, ready to be written */
 export function cacheStatusOf(name: string, outcome: CacheOutcome): string {
   if (outcome.kind === 'hit') return `${name};hit;ttl=${Math.floor(outcome.ttlMs / 1_000)}`;

@@ -1,20 +1,13 @@
 import { from, type Observable, of } from 'rxjs';
 import { isDue } from '../cache/early-refresh.ts';
 import { epochStamp, tagStamp } from '../cache/cache-tags.ts';
-import { BoundedMap } from '../common/bounded-map.ts';
-import { within } from '../common/within.ts';
 import type { CacheAnnouncer } from './cache-announcer.ts';
-import type { CacheOutcome, Detail, Forward } from './cache-status.ts';
+import { type Detail, type Forward, type Forwarded, STALE_IF_ERROR } from './cache-status.ts';
 import type { Exchange } from './exchange.ts';
 import type { ResolvedHttpOptions } from './http.options.ts';
-import {
-  type Fitness,
-  fitnessOf,
-  NO_REQUEST_DIRECTIVES,
-  type RequestDirectives,
-  requestDirectivesOf,
-} from './request-directives.ts';
+import type { RequestDirectives } from './request-directives.ts';
 import type { ResponseFinder, Spot } from './response-finder.ts';
+import { ResponseJudge, type Standing } from './response-judge.ts';
 import type { Place, ResponsePlaces } from './response-place.ts';
 import { HandlerFailure, type RenderOrder, type ResponseRenderer } from './response-renderer.ts';
 import type { ResponseServer } from './response-server.ts';
@@ -48,14 +41,6 @@ interface Visit {
   readonly attempt: number;
 }
 
-/** How good a stored response is at this moment. */
-interface Standing {
-  readonly fitness: Fitness;
-  readonly ageMs: number;
-  /** How long it is still fresh; negative when it is stale. */
-  readonly ttlMs: number;
-}
-
 /** Why a handler runs, and what is served if it fails. */
 interface Reason {
   readonly forward: Forward;
@@ -65,10 +50,7 @@ interface Reason {
 
 const DONE: Observable<undefined> = of(undefined);
 const EPOCH = epochStamp('');
-/** How long a request waits for the one that makes its response. */
-const WAIT_MS = 5_000;
 const MAX_ATTEMPTS = 3;
-const RELOADS = { maxEntries: 10_000, maxBytes: 4 * 1024 ** 2 };
 
 /** What unsafe requests to a path invalidate. */
 export const pathStamp = (path: string): string => `path:${path}`;
@@ -79,10 +61,11 @@ export const pathStamp = (path: string): string => `path:${path}`;
  * it is, for all who wait.
  */
 export class ResponseCache {
-  /** When a client last had a response made anew: where it could not be stored, nothing else tells. */
-  private readonly reloads = new BoundedMap<number>(RELOADS);
+  private readonly judge: ResponseJudge;
 
-  constructor(private readonly parts: ResponseCacheParts) {}
+  constructor(private readonly parts: ResponseCacheParts) {
+    this.judge = new ResponseJudge(parts.http, () => parts.store.now());
+  }
 
   /** What Nest has to send: nothing once the cache has answered. */
   answer(exchange: Exchange, policy: RoutePolicy): Observable<unknown> {
@@ -91,11 +74,11 @@ export class ResponseCache {
     if (place.kind === 'bypass') return this.pass(exchange, { forward: 'bypass', detail: place.detail });
     if (!isCached(place.name)) return this.pass(exchange, { forward: 'bypass' });
     exchange.key = place.name;
-    const directives = this.directivesOf(exchange);
+    const directives = this.judge.directivesOf(exchange.context, exchange.request.headers);
     if (directives.noStore) return this.pass(exchange, { forward: 'request', isStored: false, detail: 'no-store' });
     const held = finder.peek(place.name, exchange.request.headers);
     if (held !== undefined && policy.earlyRefresh === undefined) {
-      const { fitness, ageMs, ttlMs } = this.standing(held, directives, true);
+      const { fitness, ageMs, ttlMs } = this.judge.standing(held, directives, true);
       if (fitness === 'fits') {
         server.serve(exchange, held, ageMs, ttlMs);
         return DONE;
@@ -111,7 +94,7 @@ export class ResponseCache {
     if (spot === undefined) return this.forwarded(exchange, { forward: 'bypass', detail: 'vary' });
     const { response } = spot.found;
     if (response === undefined || response.isMark) return this.miss(visit, spot);
-    const standing = this.standing(response, visit.directives, spot.found.isFresh);
+    const standing = this.judge.standing(response, visit.directives, spot.found.isFresh);
     switch (standing.fitness) {
       case 'fits':
       case 'fits-stale':
@@ -143,7 +126,7 @@ export class ResponseCache {
       return undefined;
     }
     if (spot.found.response === undefined) return this.make(visit, spot, { forward: missOf(spot) });
-    const known = await this.known(visit, spot);
+    const known = await this.parts.finder.known(spot, visit.stampNames);
     // Somebody may have stored a response since this process has seen the mark.
     const isOutdated = known.found.response?.isMark !== true && visit.attempt < MAX_ATTEMPTS;
     if (isOutdated) return this.lookUp({ ...visit, attempt: visit.attempt + 1 });
@@ -153,18 +136,18 @@ export class ResponseCache {
   /** Clients may ask for a response that is made for them, but not so often that it is a way around the cache. */
   private async reload(visit: Visit, spot: Spot, response: StoredResponse, standing: Standing): Promise<unknown> {
     const { exchange, directives } = visit;
-    const { store, server } = this.parts;
-    if (this.isRecent(spot.name, response)) return this.hit(visit, spot, response, standing);
+    const { server } = this.parts;
+    if (this.judge.isRecent(spot.name, response)) return this.hit(visit, spot, response, standing);
     if (directives.onlyIfCached) {
       server.refuse(exchange);
       return undefined;
     }
-    const known = await this.known(visit, spot);
+    const known = await this.parts.finder.known(spot, visit.stampNames);
     const newer = known.found.response;
-    if (newer !== undefined && !newer.isMark && this.isRecent(spot.name, newer)) {
-      return this.hit(visit, spot, newer, this.standing(newer, directives, true));
+    if (newer !== undefined && !newer.isMark && this.judge.isRecent(spot.name, newer)) {
+      return this.hit(visit, spot, newer, this.judge.standing(newer, directives, true));
     }
-    this.reloads.set(spot.name, store.now(), 8);
+    this.judge.reloaded(spot.name);
     const stale = standing.ttlMs > -response.draft.errorMs ? response : undefined;
     return this.make(visit, known, { forward: 'request', stale });
   }
@@ -197,9 +180,9 @@ export class ResponseCache {
     const { exchange } = visit;
     const start = startOf(exchange.raw);
     this.parts.server.serveBeforehand(exchange, response, standing.ageMs, standing.ttlMs);
-    const known = await this.known(visit, spot);
+    const known = await this.parts.finder.known(spot, visit.stampNames);
     const turn = new ResponseTurn();
-    const outcome = await this.turnOf(turn, this.load(visit, known, turn));
+    const outcome = await turn.outcome(this.load(visit, known, turn));
     if (outcome === 'mine') {
       const order = this.renderOrder(visit, known, { forward: 'stale' }, turn);
       return this.parts.renderer.refresh(order, start);
@@ -215,7 +198,7 @@ export class ResponseCache {
     const { forward, detail, stale } = reason;
     if (!isGet(exchange)) return this.forwarded(exchange, { forward, isStored: false });
     const turn = new ResponseTurn();
-    const outcome = await this.turnOf(turn, this.load(visit, spot, turn));
+    const outcome = await turn.outcome(this.load(visit, spot, turn));
     if (outcome === 'mine') return this.parts.renderer.render(this.renderOrder(visit, spot, reason, turn));
     if (outcome instanceof HandlerFailure && stale !== undefined) {
       this.parts.server.serveForwarded(exchange, stale, { ...STALE_IF_ERROR, status: outcome.status });
@@ -229,12 +212,6 @@ export class ResponseCache {
       if (visit.attempt < MAX_ATTEMPTS) return this.lookUp({ ...visit, attempt: visit.attempt + 1 });
     }
     return this.forwarded(exchange, { forward, isCollapsed: false, detail });
-  }
-
-  /** The same spot as the store has it: whoever replaces an entry has to name the one that it has seen. */
-  private async known(visit: Visit, spot: Spot): Promise<Spot> {
-    if (spot.found.seen.kind !== 'missing') return spot;
-    return { ...spot, found: await this.parts.store.find(spot.name, visit.stampNames) };
   }
 
   private load(visit: Visit, spot: Spot, turn: ResponseTurn): Promise<StoredResponse | HandlerFailure | undefined> {
@@ -253,12 +230,6 @@ export class ResponseCache {
     return loading.catch((error: unknown) => (error instanceof HandlerFailure ? error : undefined));
   }
 
-  private async turnOf<T>(turn: ResponseTurn, loading: Promise<T>): Promise<T | 'mine' | 'late'> {
-    const outcome = await within<T | 'mine', 'late'>(Promise.race([turn.begun, loading]), WAIT_MS, 'late');
-    if (outcome !== 'mine') turn.decline();
-    return outcome;
-  }
-
   private renderOrder(visit: Visit, spot: Spot, { forward, detail, stale }: Reason, turn: ResponseTurn): RenderOrder {
     const { exchange, policy, place } = visit;
     const { response } = spot.found;
@@ -268,25 +239,6 @@ export class ResponseCache {
       marksFailure: response === undefined || response.isMark,
       onStored: () => void this.parts.finder.added(spot),
     };
-  }
-
-  private standing({ draft }: StoredResponse, directives: RequestDirectives, isFresh: boolean): Standing {
-    const ageMs = Math.max(0, this.parts.store.now() - draft.generatedAtMs) + draft.ageMs;
-    // What was made stale by a tag is stale, whatever time it had.
-    const freshMs = isFresh ? draft.freshMs : Math.min(draft.freshMs, ageMs);
-    const fitness = fitnessOf(directives, { ageMs, freshMs, isStaleForbidden: draft.isStaleForbidden });
-    return { fitness, ageMs, ttlMs: freshMs - ageMs };
-  }
-
-  private isRecent(name: string, { draft }: StoredResponse): boolean {
-    const lastMs = Math.max(draft.generatedAtMs, this.reloads.get(name) ?? 0);
-    return this.parts.store.now() - lastMs < this.parts.http.reloadFloorMs;
-  }
-
-  private directivesOf({ context, request }: Exchange): RequestDirectives {
-    const { requestDirectives } = this.parts.http;
-    const mode = typeof requestDirectives === 'function' ? requestDirectives(context) : requestDirectives;
-    return mode === 'ignore' ? NO_REQUEST_DIRECTIVES : requestDirectivesOf(request.headers);
   }
 
   /** The handler answers, and nothing of it is recorded. */
@@ -300,10 +252,6 @@ export class ResponseCache {
     return exchange.run();
   }
 }
-
-type Forwarded = Omit<Extract<CacheOutcome, { kind: 'forward' }>, 'kind'>;
-
-const STALE_IF_ERROR = { kind: 'forward', forward: 'stale', detail: 'stale-if-error' } as const;
 
 const missOf = ({ parent }: Spot): Forward => (parent === undefined ? 'uri-miss' : 'vary-miss');
 

@@ -41,6 +41,12 @@ export class ResponseFinder {
     return draft.vary.length === 0 || this.maker.variantOf(draft.vary, headers) === draft.variant;
   }
 
+  /** The same spot as the store has it: whoever replaces an entry has to name the one that it has seen. */
+  async known(spot: Spot, stampNames: readonly string[]): Promise<Spot> {
+    if (spot.found.seen.kind !== 'missing') return spot;
+    return { ...spot, found: await this.store.find(spot.name, stampNames) };
+  }
+
   /** Undefined where responses vary without end. */
   async locate(start: string, stampNames: readonly string[], headers: HttpHeaders): Promise<Spot | undefined> {
     let name = start;

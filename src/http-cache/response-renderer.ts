@@ -1,6 +1,6 @@
 import type { ByName } from '../common/by-name.ts';
 import type { CacheAnnouncer } from './cache-announcer.ts';
-import type { CacheOutcome, Detail, Forward } from './cache-status.ts';
+import { type CacheOutcome, type Detail, type Forward, STALE_IF_ERROR } from './cache-status.ts';
 import { headerOf, type HttpHeaders } from './http-headers.ts';
 import type { Made, Making, ResponseMaker } from './response-maker.ts';
 import { type HeadVerdict, type RecordedResponse, type ResponseHead, ResponseRecorder } from './response-recorder.ts';
@@ -83,7 +83,7 @@ export class ResponseRenderer {
   private verdict(head: ResponseHead, order: RenderOrder): HeadVerdict {
     const { exchange, stale } = order;
     if (stale !== undefined && FAILURES.has(head.status)) {
-      const outcome = { kind: 'forward', forward: 'stale', status: head.status, detail: 'stale-if-error' } as const;
+      const outcome = { ...STALE_IF_ERROR, status: head.status };
       return this.replacedBy(stale, outcome, order);
     }
     const fault = this.maker.faultOf(head, order);

@@ -1,4 +1,8 @@
+import { within } from '../common/within.ts';
 import type { Rendered } from './response-store.ts';
+
+/** How long a request waits for the one that makes its response. */
+const WAIT_MS = 5_000;
 
 /** How a render that was asked for ended, for those who wait for it. */
 type Result = Rendered | undefined;
@@ -9,7 +13,7 @@ type Result = Rendered | undefined;
  */
 export class ResponseTurn {
   /** Resolves when it is this request's turn. */
-  readonly begun: Promise<'mine'>;
+  private readonly begun: Promise<'mine'>;
   private begin!: (turn: 'mine') => void;
   private settle!: (result: Result | Promise<Result>) => void;
   private readonly result: Promise<Result>;
@@ -27,9 +31,11 @@ export class ResponseTurn {
     return this.result;
   }
 
-  /** The request does not want it any more. */
-  decline(): void {
-    this.isDeclined = true;
+  /** What comes first: the request's turn, the response of another one, or the end of its patience. */
+  async outcome<T>(loading: Promise<T>): Promise<T | 'mine' | 'late'> {
+    const outcome = await within<T | 'mine', 'late'>(Promise.race([this.begun, loading]), WAIT_MS, 'late');
+    if (outcome !== 'mine') this.isDeclined = true;
+    return outcome;
   }
 
   /** What came of it; a rejection is a refresh that failed. */
