@@ -6,24 +6,13 @@ import { IdempotencyService, type RunRequest } from '../../src/idempotency/idemp
 import { MemoryIdempotencyStore } from '../../src/idempotency/memory-idempotency.store.ts';
 import { RedisIdempotencyStore } from '../../src/idempotency/redis-idempotency.store.ts';
 import { newToken } from '../../src/lock/lock-lease.ts';
-import { RedisConnection } from '../../src/redis/redis.connection.ts';
-import { REDIS_TIMEOUTS, type ResolvedRedisTarget } from '../../src/redis/redis.options.ts';
 import {
   describeIdempotencyStoreContract,
   type IdempotencyStoreSetup,
 } from '../contracts/idempotency-store.contract.ts';
+import { connectPatiently } from '../support/connections.ts';
 import { eventually } from '../support/eventually.ts';
 import { ONE_SERVER, TOPOLOGIES, type Topology } from '../support/topologies.ts';
-
-/** A deadline that a busy machine keeps. */
-const PATIENT_MS = 5_000;
-
-async function connect(target: ResolvedRedisTarget, commandTimeoutMs = PATIENT_MS): Promise<RedisConnection> {
-  const connection = new RedisConnection({ ...REDIS_TIMEOUTS, commandTimeoutMs, target });
-  await connection.connect();
-  await eventually(() => connection.isAvailable, { withinMs: 15_000 });
-  return connection;
-}
 
 async function openMemory(): Promise<IdempotencyStoreSetup> {
   let nowMs = Date.UTC(2030, 0, 1);
@@ -36,7 +25,7 @@ async function openMemory(): Promise<IdempotencyStoreSetup> {
 
 const openServer = (topology: Topology) => async (): Promise<IdempotencyStoreSetup> => {
   const servers = await topology.start();
-  const connection = await connect(topology.targetOf(servers));
+  const connection = await connectPatiently(topology.targetOf(servers));
   return {
     store: new RedisIdempotencyStore(connection),
     pass: (ms) => sleep(ms),
@@ -177,7 +166,7 @@ describe('the idempotency service', () => {
 
   it('tells a server that is away later, and answers its client meanwhile', async () => {
     const servers = await ONE_SERVER.start();
-    const connection = await connect(ONE_SERVER.targetOf(servers));
+    const connection = await connectPatiently(ONE_SERVER.targetOf(servers));
     const service = new IdempotencyService({ store: new RedisIdempotencyStore(connection), keys });
     const request = requestFor({ leaseMs: 60_000 });
     try {
@@ -199,7 +188,7 @@ describe('the idempotency service', () => {
 
   it('gives back what a server that did not answer may have granted', async () => {
     const servers = await ONE_SERVER.start();
-    const connection = await connect(ONE_SERVER.targetOf(servers), 300);
+    const connection = await connectPatiently(ONE_SERVER.targetOf(servers), 300);
     const service = new IdempotencyService({ store: new RedisIdempotencyStore(connection), keys });
     const request = requestFor({ leaseMs: 60_000 });
     try {
@@ -217,7 +206,7 @@ describe('the idempotency service', () => {
 
   it('protects in this process without the server, where that was asked for', async () => {
     const servers = await ONE_SERVER.start();
-    const connection = await connect(ONE_SERVER.targetOf(servers));
+    const connection = await connectPatiently(ONE_SERVER.targetOf(servers));
     const service = new IdempotencyService({ store: new RedisIdempotencyStore(connection), keys });
     const request = requestFor({ onOutage: 'local' });
     try {

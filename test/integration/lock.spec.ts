@@ -8,24 +8,14 @@ import { MemoryLockStore } from '../../src/lock/memory-lock.store.ts';
 import { RedisLockStore } from '../../src/lock/redis-lock.store.ts';
 import type { MessageBus } from '../../src/message-bus/message-bus.interface.ts';
 import { RedisMessageBus } from '../../src/message-bus/redis-message-bus.ts';
-import { RedisConnection } from '../../src/redis/redis.connection.ts';
-import { REDIS_TIMEOUTS, type ResolvedRedisTarget } from '../../src/redis/redis.options.ts';
+import type { RedisConnection } from '../../src/redis/redis.connection.ts';
+import { REDIS_TIMEOUTS } from '../../src/redis/redis.options.ts';
 import { describeLockStoreContract, type LockStoreSetup } from '../contracts/lock-store.contract.ts';
-import { standalone } from '../support/connections.ts';
+import { connectPatiently, standalone } from '../support/connections.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Hold, lockViolations } from '../support/history.ts';
 import { ask, startStandalone, type TestServers } from '../support/servers.ts';
 import { ONE_SERVER, TOPOLOGIES, type Topology } from '../support/topologies.ts';
-
-/** A deadline that a busy machine keeps. */
-const PATIENT_MS = 5_000;
-
-async function connect(target: ResolvedRedisTarget, commandTimeoutMs = PATIENT_MS): Promise<RedisConnection> {
-  const connection = new RedisConnection({ ...REDIS_TIMEOUTS, commandTimeoutMs, target });
-  await connection.connect();
-  await eventually(() => connection.isAvailable, { withinMs: 15_000 });
-  return connection;
-}
 
 async function openMemory(): Promise<LockStoreSetup> {
   let nowMs = Date.UTC(2030, 0, 1);
@@ -49,7 +39,7 @@ async function openMemory(): Promise<LockStoreSetup> {
 
 const openServer = (topology: Topology) => async (): Promise<LockStoreSetup> => {
   const servers = await topology.start();
-  const connection = await connect(topology.targetOf(servers));
+  const connection = await connectPatiently(topology.targetOf(servers));
   const bus = new RedisMessageBus(connection);
   const primaries = topology.primariesOf(servers);
   return {
@@ -85,7 +75,10 @@ describe('locks on a server', () => {
 
   beforeAll(async () => {
     servers = await startStandalone();
-    connections = await Promise.all([connect(standalone(servers.port)), connect(standalone(servers.port))]);
+    connections = await Promise.all([
+      connectPatiently(standalone(servers.port)),
+      connectPatiently(standalone(servers.port)),
+    ]);
     buses.push(...connections.map((connection) => new RedisMessageBus(connection)));
     [here, there] = connections.map((connection, i) => serviceOn(connection, buses[i]!)) as [LockService, LockService];
   });
@@ -220,7 +213,7 @@ describe('locks on a server that goes away', () => {
 
   beforeEach(async () => {
     servers = await startStandalone();
-    connection = await connect(standalone(servers.port), REDIS_TIMEOUTS.commandTimeoutMs);
+    connection = await connectPatiently(standalone(servers.port), REDIS_TIMEOUTS.commandTimeoutMs);
     bus = new RedisMessageBus(connection);
     locks = serviceOn(connection, bus);
   });

@@ -3,6 +3,7 @@ import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { CacheModule, CacheService, RateLimitService } from 'nestjs-keep';
+import { answerActs } from './answer-acts.mjs';
 
 class WorkerModule {}
 Module({ imports: [CacheModule.forRoot(JSON.parse(process.env.WORKER_OPTIONS))] })(WorkerModule);
@@ -64,12 +65,4 @@ const acts = {
   metrics: () => cache.getMetrics(),
 };
 
-process.on('message', async ({ id, act, args }) => {
-  try {
-    process.send({ id, value: await acts[act](args) });
-  } catch (error) {
-    process.send({ id, error: error.message });
-  }
-});
-process.on('disconnect', () => process.exit());
-process.send({ ready: true });
+answerActs(acts);

@@ -7,6 +7,7 @@ import {
   type ResolvedRedisTimeouts,
 } from '../../src/redis/redis.options.ts';
 import type { ServerBreaker } from '../../src/redis/server-circuit.ts';
+import { eventually } from './eventually.ts';
 import { HOST } from './free-ports.ts';
 
 /** A port of this machine, or everything about the target but the node at that port. */
@@ -51,4 +52,18 @@ export class Connections {
     this.opened = [];
     await Promise.all(closing);
   };
+}
+
+/** A deadline that a busy machine keeps. */
+export const PATIENT_MS = 5_000;
+
+/** A connection that its server has answered, however long it took to start; the caller closes it. */
+export async function connectPatiently(
+  target: ResolvedRedisTarget,
+  commandTimeoutMs = PATIENT_MS,
+): Promise<RedisConnection> {
+  const connection = new RedisConnection(redisOptions(target, { commandTimeoutMs }));
+  await connection.connect();
+  await eventually(() => connection.isAvailable, { withinMs: 15_000 });
+  return connection;
 }

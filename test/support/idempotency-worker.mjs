@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Body, Controller, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { CacheModule, Idempotent } from 'nestjs-keep';
+import { answerActs } from './answer-acts.mjs';
 
 const runs = new Map();
 
@@ -37,12 +38,4 @@ const acts = {
   close: () => app.close(),
 };
 
-process.on('message', async ({ id, act, args }) => {
-  try {
-    process.send({ id, value: await acts[act](args) });
-  } catch (error) {
-    process.send({ id, error: `${error.code ?? error.name}: ${error.message}` });
-  }
-});
-process.on('disconnect', () => process.exit());
-process.send({ ready: true });
+answerActs(acts);

@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { CacheModule, LockService } from 'nestjs-keep';
+import { answerActs } from './answer-acts.mjs';
 
 class WorkerModule {}
 Module({ imports: [CacheModule.forRoot(JSON.parse(process.env.WORKER_OPTIONS))] })(WorkerModule);
@@ -66,12 +67,4 @@ const acts = {
   metrics: () => locks.getMetrics(),
 };
 
-process.on('message', async ({ id, act, args }) => {
-  try {
-    process.send({ id, value: await acts[act](args) });
-  } catch (error) {
-    process.send({ id, error: `${error.code ?? error.name}: ${error.message}` });
-  }
-});
-process.on('disconnect', () => process.exit());
-process.send({ ready: true });
+answerActs(acts);
