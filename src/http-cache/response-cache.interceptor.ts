@@ -1,11 +1,12 @@
 import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
 import { INTERCEPTORS_METADATA, SSE_METADATA } from '@nestjs/common/constants.js';
 import type { AbstractHttpAdapter, ApplicationConfig } from '@nestjs/core';
-import { from, lastValueFrom, type Observable } from 'rxjs';
+import { from, type Observable } from 'rxjs';
 import { currentRequest } from '../cache/current-request.ts';
 import { Exchange, type HttpRequest, isAnswered } from './exchange.ts';
 import { invalidatedPaths, isUnsafe } from './invalidation.ts';
 import type { ResponseCache } from './response-cache.ts';
+import { AS_IT_IS, type RecordedResponse, ResponseRecorder } from './response-recorder.ts';
 import type { RoutePolicies } from './route-policies.ts';
 
 export interface ResponseCacheInterceptorOptions {
@@ -66,20 +67,25 @@ class BoundInterceptor implements NestInterceptor {
   }
 }
 
-/** The client hears of the change when nobody can get what was before it any more. */
-async function runAndInvalidate(
+/**
+ * The client hears of the change when nobody can get what was before it any more. What counts is the response on the
+ * wire: redirects are not there yet when the handler returns, nor is anything where it answers by itself.
+ */
+function runAndInvalidate(
   exchange: Exchange,
   invalidate: (paths: readonly string[]) => Promise<void>,
 ): Promise<unknown> {
-  const { request, response, url } = exchange;
-  const result: unknown = await lastValueFrom(exchange.handle(), { defaultValue: undefined });
-  const headers = {
-    location: response.getHeader('location'),
-    'content-location': response.getHeader('content-location'),
+  const { request, raw, url } = exchange;
+  const end = async ({ status, headers }: RecordedResponse): Promise<void> => {
+    const paths = invalidatedPaths({ url, host: request.hostname ?? '', status, headers });
+    if (paths.length > 0) await invalidate(paths);
   };
-  const paths = invalidatedPaths({ url, host: request.hostname ?? '', status: response.statusCode, headers });
-  if (paths.length > 0) await invalidate(paths);
-  return result;
+  const recorder = new ResponseRecorder(raw, { maxBytes: 0, onHead: () => AS_IT_IS, beforeEnd: end });
+  // A client that goes away early has changed what it has changed.
+  recorder.finished.then((recorded) => (recorded.isWhole ? undefined : end(recorded))).catch(() => undefined);
+  const running = exchange.run();
+  recorder.accompany(running);
+  return running;
 }
 
 /** Runs the handler with the request in reach of the decorators around its method. */

@@ -20,6 +20,8 @@ export type HeadVerdict =
       readonly body: Buffer | undefined;
     };
 
+export const AS_IT_IS: HeadVerdict = { kind: 'send', set: [], remove: [] };
+
 /** A response as the handler made it. */
 export interface RecordedResponse {
   readonly status: number;

@@ -4,7 +4,7 @@ import { isSerializationError } from '../common/errors.ts';
 import { Exchange, type HttpRequest } from '../http-cache/exchange.ts';
 import type { ResolvedHttpOptions } from '../http-cache/http.options.ts';
 import { isUnsafe } from '../http-cache/invalidation.ts';
-import { type HeadVerdict, type RecordedResponse, ResponseRecorder } from '../http-cache/response-recorder.ts';
+import { AS_IT_IS, type RecordedResponse, ResponseRecorder } from '../http-cache/response-recorder.ts';
 import { unpacked } from '../http-cache/stored-response.ts';
 import { keepingOf } from './answer.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
@@ -13,8 +13,6 @@ import type { IdempotencyCount, IdempotencyService } from './idempotency.service
 import type { IdempotentRun } from './idempotent-run.ts';
 import { type IdempotentOperation, idempotentOperationOf } from './idempotent.options.ts';
 import { fingerprintOf, requestIdentityOf } from './request-identity.ts';
-
-const AS_IT_IS: HeadVerdict = { kind: 'send', set: [], remove: [] };
 
 const COUNTED_AS: Readonly<Record<Refusal['kind'], IdempotencyCount>> = {
   missing: 'invalid',
