@@ -3,7 +3,6 @@ import { appended, cacheStatusOf, type CacheOutcome, legacyStatusOf, statusName,
 import type { Exchange } from './exchange.ts';
 import { headerOf, type HttpHeaders } from './http-headers.ts';
 import type { HeaderSwitch, ResolvedHttpOptions } from './http.options.ts';
-import { beforeHead } from './response-recorder.ts';
 import type { StoredHeader } from './stored-headers.ts';
 
 /** Says what the cache did with a request, to the client and to the counters: the one place that does. */
@@ -27,15 +26,6 @@ export class CacheAnnouncer {
     }
     if (isOn(legacy, context)) headers.push(['x-cache', legacyStatusOf(outcome)]);
     return headers;
-  }
-
-  /** Tells the client when the handler sends its own response. */
-  announceWithHead(exchange: Exchange, outcome: CacheOutcome): void {
-    const { raw } = exchange;
-    beforeHead(raw, () => {
-      const upstream = raw.getHeaders() as HttpHeaders;
-      for (const [name, value] of this.announced(exchange, outcome, upstream)) raw.setHeader(name, value);
-    });
   }
 }
 

@@ -23,13 +23,13 @@ interface HttpResponse {
   readonly statusCode: number;
   readonly getHeader: (name: string) => number | string | readonly string[] | undefined;
   readonly header: (name: string, value: string | readonly string[]) => unknown;
+  readonly removeHeader: (name: string) => unknown;
 }
 
 /** What only Fastify has. */
 interface FastifyReply extends HttpResponse {
   readonly raw: ServerResponse;
   readonly code: (status: number) => unknown;
-  readonly removeHeader: (name: string) => unknown;
   readonly getHeaders: () => Record<string, number | string | readonly string[] | undefined>;
   readonly send: (body?: string | Buffer | Readable) => unknown;
 }
@@ -137,6 +137,7 @@ export class Exchange {
     const { raw } = this;
     const own = this.reply?.getHeaders() ?? {};
     for (const [name, value] of Object.entries(own)) if (value !== undefined) raw.setHeader(name, value);
+    raw.removeHeader('cache-tag');
     if (status === 304) for (const name of ABOUT_BODY) raw.removeHeader(name);
     for (const [name, value] of headers) raw.setHeader(name, value);
     for (const [name, value] of extra) raw.setHeader(name, value);

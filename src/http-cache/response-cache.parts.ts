@@ -49,7 +49,7 @@ export function openResponseCache(options: ResponseCacheOptions): ResponseCacheI
   const { rolloutPercent } = cache;
   const isCached = (name: string): boolean => rolloutPercent === 100 || stablePercent(keys.full(name)) < rolloutPercent;
   const responses = new ResponseCache({
-    ...{ http, store, announcer, isCached },
+    ...{ http, store, isCached },
     places: new ResponsePlaces(http, digests),
     finder: new ResponseFinder(store, maker),
     renderer: new ResponseRenderer({ maker, announcer, notStored, warn }),

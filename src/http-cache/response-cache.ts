@@ -1,7 +1,6 @@
-import { from, type Observable, of } from 'rxjs';
+import { from, lastValueFrom, type Observable, of } from 'rxjs';
 import { isDue } from '../cache/early-refresh.ts';
 import { epochStamp, tagStamp } from '../cache/cache-tags.ts';
-import type { CacheAnnouncer } from './cache-announcer.ts';
 import { type Detail, type Forward, type Forwarded, STALE_IF_ERROR } from './cache-status.ts';
 import type { Exchange } from './exchange.ts';
 import type { ResolvedHttpOptions } from './http.options.ts';
@@ -24,7 +23,6 @@ export interface ResponseCacheParts {
   readonly finder: ResponseFinder;
   readonly renderer: ResponseRenderer;
   readonly server: ResponseServer;
-  readonly announcer: CacheAnnouncer;
   /** Whether responses of this name are cached at all (`cache.rolloutPercent`). */
   readonly isCached: (name: string) => boolean;
 }
@@ -69,13 +67,14 @@ export class ResponseCache {
 
   /** What Nest has to send: nothing once the cache has answered. */
   answer(exchange: Exchange, policy: RoutePolicy): Observable<unknown> {
-    const { places, finder, server, isCached } = this.parts;
+    const { places, finder, server, renderer, isCached } = this.parts;
+    const order = { exchange, policy };
     const place = places.of(policy, exchange);
-    if (place.kind === 'bypass') return this.pass(exchange, { forward: 'bypass', detail: place.detail });
-    if (!isCached(place.name)) return this.pass(exchange, { forward: 'bypass' });
+    if (place.kind === 'bypass') return renderer.pass(order, { forward: 'bypass', detail: place.detail });
+    if (!isCached(place.name)) return renderer.pass(order, { forward: 'bypass' });
     exchange.key = place.name;
     const directives = this.judge.directivesOf(exchange.context, exchange.request.headers);
-    if (directives.noStore) return this.pass(exchange, { forward: 'request', isStored: false, detail: 'no-store' });
+    if (directives.noStore) return renderer.pass(order, { forward: 'request', isStored: false, detail: 'no-store' });
     const held = finder.peek(place.name, exchange.request.headers);
     if (held !== undefined && policy.earlyRefresh === undefined) {
       const { fitness, ageMs, ttlMs } = this.judge.standing(held, directives, true);
@@ -91,7 +90,7 @@ export class ResponseCache {
   private async lookUp(visit: Visit): Promise<unknown> {
     const { exchange, place, stampNames } = visit;
     const spot = await this.parts.finder.locate(place.name, stampNames, exchange.request.headers);
-    if (spot === undefined) return this.forwarded(exchange, { forward: 'bypass', detail: 'vary' });
+    if (spot === undefined) return this.pass(visit, { forward: 'bypass', detail: 'vary' });
     const { response } = spot.found;
     if (response === undefined || response.isMark) return this.miss(visit, spot);
     const standing = this.judge.standing(response, visit.directives, spot.found.isFresh);
@@ -137,7 +136,11 @@ export class ResponseCache {
   private async reload(visit: Visit, spot: Spot, response: StoredResponse, standing: Standing): Promise<unknown> {
     const { exchange, directives } = visit;
     const { server } = this.parts;
-    if (this.judge.isRecent(spot.name, response)) return this.hit(visit, spot, response, standing);
+    if (this.judge.isRecent(spot.name, response)) {
+      return standing.ttlMs > 0
+        ? this.hit(visit, spot, response, standing)
+        : this.stale(visit, spot, response, standing);
+    }
     if (directives.onlyIfCached) {
       server.refuse(exchange);
       return undefined;
@@ -196,7 +199,11 @@ export class ResponseCache {
     const { exchange } = visit;
     const reason: Reason = spot.found.isAway ? { ...given, detail: 'store-error' } : given;
     const { forward, detail, stale } = reason;
-    if (!isGet(exchange)) return this.forwarded(exchange, { forward, isStored: false });
+    if (!isGet(exchange)) {
+      const outcome = { forward, isStored: false };
+      if (stale === undefined) return this.pass(visit, outcome);
+      return this.parts.renderer.passUnlessFailed({ exchange, policy: visit.policy, stale }, outcome);
+    }
     const turn = new ResponseTurn();
     const outcome = await turn.outcome(this.load(visit, spot, turn));
     if (outcome === 'mine') return this.parts.renderer.render(this.renderOrder(visit, spot, reason, turn));
@@ -211,7 +218,7 @@ export class ResponseCache {
       }
       if (visit.attempt < MAX_ATTEMPTS) return this.lookUp({ ...visit, attempt: visit.attempt + 1 });
     }
-    return this.forwarded(exchange, { forward, isCollapsed: false, detail });
+    return this.pass(visit, { forward, isCollapsed: false, detail });
   }
 
   private load(visit: Visit, spot: Spot, turn: ResponseTurn): Promise<StoredResponse | HandlerFailure | undefined> {
@@ -241,15 +248,8 @@ export class ResponseCache {
     };
   }
 
-  /** The handler answers, and nothing of it is recorded. */
-  private pass(exchange: Exchange, outcome: Forwarded): Observable<unknown> {
-    this.parts.announcer.announceWithHead(exchange, { kind: 'forward', ...outcome });
-    return exchange.handle();
-  }
-
-  private forwarded(exchange: Exchange, outcome: Forwarded): Promise<unknown> {
-    this.parts.announcer.announceWithHead(exchange, { kind: 'forward', ...outcome });
-    return exchange.run();
+  private pass(visit: Visit, outcome: Forwarded): Promise<unknown> {
+    return lastValueFrom(this.parts.renderer.pass(visit, outcome), { defaultValue: undefined });
   }
 }
 

@@ -61,6 +61,7 @@ export class ResponseMaker {
       statuses: policy.statuses,
     });
     if (fault !== undefined) return fault;
+    if (policy.scope === 'auto' && isKnown(exchange.request.user)) return 'user';
     const received = { headers, bytes: body?.length ?? 0, maxBytes: policy.maxBodyBytes, isWhole: true };
     const found = body === undefined ? undefined : bodyFault(received);
     return found ?? (this.lifetimeOf(status, headers, policy) === undefined ? 'no-cache' : undefined);
@@ -75,6 +76,12 @@ export class ResponseMaker {
       ...(vary === undefined ? [] : [['vary', vary] as const]),
       ...(body === undefined ? [] : etagHeader(headers, body)),
     ];
+  }
+
+  /** Headers that a response which is not stored gets: others down the road are not to share what is one user's. */
+  warnings(headers: HttpHeaders, policy: RoutePolicy): StoredHeader[] {
+    const control = isPersonal(policy) ? cacheControlOf(headers, { ...policy, browserMs: undefined }) : undefined;
+    return control === undefined ? [] : [['cache-control', control]];
   }
 
   async make(recorded: RecordedResponse, making: Making): Promise<Made> {
@@ -145,17 +152,24 @@ export class ResponseMaker {
 const NO_TIME = { freshMs: 0, revalidateMs: 0, errorMs: 0, isStaleForbidden: true };
 
 /** What the client may keep without asking: nothing, unless the handler or the route says otherwise. */
-function cacheControlOf(headers: HttpHeaders, { scope, cookies, browserMs }: RoutePolicy): string | undefined {
-  const isPersonal = scope === 'user' || typeof scope === 'function' || typeof cookies === 'object';
+function cacheControlOf(headers: HttpHeaders, policy: RoutePolicy): string | undefined {
+  const { browserMs } = policy;
   const own = headerOf(headers, 'cache-control');
   if (own !== undefined) {
     const directives = directivesOf(headers);
     const isSaid = ['private', 'public', 'no-store'].some((directive) => directives.has(directive));
-    return isPersonal && !isSaid ? `${own}, private` : undefined;
+    return isPersonal(policy) && !isSaid ? `${own}, private` : undefined;
   }
   const kept = browserMs === undefined ? 'no-cache' : `max-age=${Math.floor(browserMs / 1_000)}`;
-  return isPersonal ? `private, ${kept}` : kept;
+  return isPersonal(policy) ? `private, ${kept}` : kept;
 }
+
+/** Whether its responses are not for everybody. */
+const isPersonal = ({ scope, cookies }: RoutePolicy): boolean =>
+  scope === 'user' || typeof scope === 'function' || typeof cookies === 'object';
+
+/** An interceptor or a pipe may find out who asks when the request has been looked up as nobody's. */
+const isKnown = (user: unknown): boolean => user !== undefined && user !== null;
 
 function missingVary(headers: HttpHeaders, names: readonly string[]): string | undefined {
   const known = varyNamesOf(headers);

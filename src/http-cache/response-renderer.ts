@@ -1,9 +1,17 @@
+import type { Observable } from 'rxjs';
 import type { ByName } from '../common/by-name.ts';
 import type { CacheAnnouncer } from './cache-announcer.ts';
-import { type CacheOutcome, type Detail, type Forward, STALE_IF_ERROR } from './cache-status.ts';
+import { type CacheOutcome, type Detail, type Forward, type Forwarded, STALE_IF_ERROR } from './cache-status.ts';
+import type { Exchange } from './exchange.ts';
 import { headerOf, type HttpHeaders } from './http-headers.ts';
 import type { Made, Making, ResponseMaker } from './response-maker.ts';
-import { type HeadVerdict, type RecordedResponse, type ResponseHead, ResponseRecorder } from './response-recorder.ts';
+import {
+  beforeHead,
+  type HeadVerdict,
+  type RecordedResponse,
+  type ResponseHead,
+  ResponseRecorder,
+} from './response-recorder.ts';
 import { ResponseSink, type ResponseStart } from './response-sink.ts';
 import type { Rendered } from './response-store.ts';
 import type { ResponseTurn } from './response-turn.ts';
@@ -26,6 +34,13 @@ export interface RenderOrder extends Making {
   readonly onStored: () => void;
 }
 
+/** A response that is made for the client alone. */
+interface PassOrder {
+  readonly exchange: Exchange;
+  readonly policy: RoutePolicy;
+  readonly stale: StoredResponse;
+}
+
 /** A handler that failed, for those who have something stale to serve. */
 export class HandlerFailure extends Error {
   constructor(readonly status: number) {
@@ -35,6 +50,8 @@ export class HandlerFailure extends Error {
 
 /** Failures that a stale response may hide (RFC 5861 section 4). */
 const FAILURES: ReadonlySet<number> = new Set([500, 502, 503, 504]);
+/** Addressed to this cache. */
+const NOT_SENT: readonly string[] = ['cache-tag'];
 /** How long a second render may take to end its response, once its handler has returned. */
 const UNENDED_MS = 30_000;
 
@@ -67,6 +84,30 @@ export class ResponseRenderer {
     return exchange.run();
   }
 
+  /** For the client alone: nothing of it is recorded. */
+  pass({ exchange, policy }: Pick<RenderOrder, 'exchange' | 'policy'>, outcome: Forwarded): Observable<unknown> {
+    const { raw } = exchange;
+    beforeHead(raw, () => {
+      const headers = raw.getHeaders() as HttpHeaders;
+      for (const name of NOT_SENT) raw.removeHeader(name);
+      const said = this.announcer.announced(exchange, { kind: 'forward', ...outcome }, headers);
+      for (const [name, value] of [...this.maker.warnings(headers, policy), ...said]) raw.setHeader(name, value);
+    });
+    return exchange.handle();
+  }
+
+  /** The same, but for a failure: the client gets what is stale instead. */
+  passUnlessFailed(order: PassOrder, outcome: Forwarded): Promise<unknown> {
+    const { exchange, policy, stale } = order;
+    const onHead = ({ status, headers }: ResponseHead): HeadVerdict => {
+      if (FAILURES.has(status)) return this.replacedBy(stale, { ...STALE_IF_ERROR, status }, order);
+      const said = this.announcer.announced(exchange, { kind: 'forward', ...outcome }, headers);
+      return { kind: 'send', set: [...this.maker.warnings(headers, policy), ...said], remove: NOT_SENT };
+    };
+    new ResponseRecorder(exchange.raw, { maxBytes: 0, onHead });
+    return exchange.run();
+  }
+
   /** For the store alone: the client has been answered. */
   async refresh(order: RenderOrder, start: ResponseStart): Promise<unknown> {
     const { exchange, policy } = order;
@@ -88,14 +129,20 @@ export class ResponseRenderer {
     }
     const fault = this.maker.faultOf(head, order);
     const said = this.announcer.announced(exchange, outcomeOf(head, fault, order), head.headers);
-    const set = [...(fault === undefined ? this.maker.additions(head, order) : []), ...said];
-    if (head.body === undefined || head.status !== 200) return { kind: 'send', set, remove: ['cache-tag'] };
-    const headers: HttpHeaders = { ...head.headers, ...asRecord(set) };
-    if (!isNotModified(exchange.conditions, headers)) return { kind: 'send', set, remove: ['cache-tag'] };
+    const { headers: own } = head;
+    const added = fault === undefined ? this.maker.additions(head, order) : this.maker.warnings(own, order.policy);
+    const set = [...added, ...said];
+    if (head.body === undefined || head.status !== 200) return { kind: 'send', set, remove: NOT_SENT };
+    const headers: HttpHeaders = { ...own, ...asRecord(set) };
+    if (!isNotModified(exchange.conditions, headers)) return { kind: 'send', set, remove: NOT_SENT };
     return { kind: 'replace', status: 304, headers: withoutBody(headers), body: undefined };
   }
 
-  private replacedBy(stale: StoredResponse, outcome: CacheOutcome, { exchange }: RenderOrder): HeadVerdict {
+  private replacedBy(
+    stale: StoredResponse,
+    outcome: CacheOutcome,
+    { exchange }: Pick<RenderOrder, 'exchange'>,
+  ): HeadVerdict {
     const { status, headers, body } = stale.draft;
     const said = this.announcer.announced(exchange, outcome);
     if (isNotModified(exchange.conditions, stale.record)) {
@@ -154,4 +201,4 @@ const withoutBody = (headers: HttpHeaders): StoredHeader[] =>
   );
 
 /** What a 304 leaves out; what middleware has said (CORS, cookies, limits) stays. */
-const ABOUT_RESPONSE = /^(?:content-|transfer-encoding$|last-modified$|accept-ranges$)/;
+const ABOUT_RESPONSE = /^(?:content-|transfer-encoding$|last-modified$|accept-ranges$|cache-tag$)/;

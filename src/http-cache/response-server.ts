@@ -12,7 +12,7 @@ export class ResponseServer {
 
   /** @param ageMs how old it is; @param ttlMs how long it is still fresh, negative when it is stale */
   serve(exchange: Exchange, response: StoredResponse, ageMs: number, ttlMs: number): void {
-    exchange.send(this.hit(exchange, response, ageMs, ttlMs));
+    this.send(exchange, this.hit(exchange, response, ageMs, ttlMs));
   }
 
   /** Answers at once, and leaves the pipeline to make the response anew. */
@@ -22,7 +22,7 @@ export class ResponseServer {
 
   /** Answers with what somebody else's handler run has made, or would have replaced. */
   serveForwarded(exchange: Exchange, response: StoredResponse, outcome: CacheOutcome): void {
-    exchange.send(readyOf(exchange, response, this.announcer.announced(exchange, outcome)));
+    this.send(exchange, readyOf(exchange, response, this.announcer.announced(exchange, outcome)));
   }
 
   /** RFC 9111 section 5.2.1.7: nothing is stored, and the client does not want the handler to be asked. */
@@ -31,6 +31,12 @@ export class ResponseServer {
     const problem = { type: 'about:blank', title: 'Gateway Timeout', status: 504, detail };
     const body = JSON.stringify({ ...problem, statusCode: 504, message: detail });
     exchange.send({ status: 504, headers: [['content-type', PROBLEM_JSON]], extra: [], body });
+  }
+
+  private send(exchange: Exchange, ready: ReadyResponse): void {
+    // Where it is a decorator of the route it is there before the handler runs.
+    exchange.response.removeHeader('cache-tag');
+    exchange.send(ready);
   }
 
   private hit(exchange: Exchange, response: StoredResponse, ageMs: number, ttlMs: number): ReadyResponse {

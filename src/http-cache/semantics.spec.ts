@@ -123,10 +123,6 @@ describe('what may be stored', () => {
     expect(fault({ 'cache-control': 'private' }, { audience: 'user' })).toBeUndefined();
   });
 
-  it('nothing for a client that forbids it', () => {
-    expect(fault({}, { requestHeaders: { 'cache-control': 'no-store' } })).toBe('no-store');
-  });
-
   it('an answer to a request with credentials when somebody says that it is for all', () => {
     const requestHeaders = { authorization: 'Bearer a' };
     expect(fault({}, { requestHeaders })).toBe('authorization');

@@ -41,7 +41,7 @@ export const mayBeStored = (status: number): boolean => status >= 200 && status 
 export function headFault(request: StoreRequest): Unstorable | undefined {
   const { status, headers, requestHeaders, audience, statuses, isDeclaredPublic } = request;
   const directives = directivesOf(headers);
-  if (directives.has('no-store') || directivesOf(requestHeaders).has('no-store')) return 'no-store';
+  if (directives.has('no-store')) return 'no-store';
   if (directives.has('private') && audience === 'shared') return 'private';
   if (directives.has('no-cache')) return 'no-cache';
   if (!mayBeStored(status) || !(STORED_STATUSES.has(status) || statuses.has(status))) return 'status';
