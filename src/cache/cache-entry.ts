@@ -56,7 +56,8 @@ export const ABSENT: Found = { kind: 'absent' };
 const CORRUPT: Found = { kind: 'corrupt' };
 
 /** The part of an entry that the scripts take as it is: everything behind the version. */
-export function encodeBody({ codec, payload, costMs, stamps }: EntryDraft): string | Buffer {
+export function encodeBody(draft: Pick<EntryDraft, 'codec' | 'payload' | 'costMs' | 'stamps'>): string | Buffer {
+  const { codec, payload, costMs, stamps } = draft;
   const cost = Math.min(Math.round(costMs), MAX_COST_MS);
   const head = (cost === 0 ? NO_COST : digits(cost, 6)) + codec + textOf(stamps);
   return typeof payload === 'string' ? head + payload : Buffer.concat([Buffer.from(head), payload]);

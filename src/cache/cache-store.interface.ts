@@ -18,6 +18,11 @@ export interface LeaseRequest {
   readonly distrusted?: string | undefined;
 }
 
+/** Entries that are written together: with the same times and stamps. */
+export interface EntryDrafts extends Pick<EntryDraft, 'ttlMs' | 'keepMs' | 'stamps'> {
+  readonly entries: readonly { readonly key: string; readonly encoded: Pick<EntryDraft, 'codec' | 'payload'> }[];
+}
+
 /** What a key of any type is, for `has`, `ttl` and the error of a wrong type. */
 export interface KeyDescription {
   /** As Redis names it: `none`, `string`, `set`, `hash`, `list`, … */
@@ -64,7 +69,7 @@ export interface CacheStore {
   abandon(key: string, token: string): Promise<void>;
 
   /** Overwrites, whatever is there, and takes leases away. */
-  write(entries: readonly (readonly [key: string, draft: EntryDraft])[], notice: Notice): Promise<void>;
+  write(drafts: EntryDrafts, notice: Notice): Promise<void>;
   /** Removes keys of any type, with their leases; how many there were. */
   del(keys: readonly string[], notice: Notice): Promise<number>;
   /** Removes every key that a full glob matches, of all shards or one; how many there were. */

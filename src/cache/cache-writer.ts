@@ -1,7 +1,8 @@
 import { isStoreFailure } from '../common/errors.ts';
 import { globMatcher } from '../common/glob.ts';
 import type { Shard } from '../redis/availability.types.ts';
-import type { EntryDraft, Stamps } from './cache-entry.ts';
+import type { Encoded } from '../common/codec.ts';
+import type { Stamps } from './cache-entry.ts';
 import type { CacheJournal, InvalidationMode } from './cache-journal.ts';
 import { lifetime, type CacheKeeper } from './cache-keeper.ts';
 import type { CacheLocal } from './cache-local.ts';
@@ -51,11 +52,16 @@ export class CacheWriter {
    * Serialises at once: the caller may change its value as soon as it has called.
    * @throws SerializationError before anything is written, when one of the values cannot be stored
    */
-  async set(items: readonly Item[], stampNames: readonly string[], options: ResolvedReadOptions): Promise<void> {
-    const keys = items.map(({ key }) => key);
-    const ready = options.ttlMs === 0 ? [] : items.flatMap((item) => this.readyOf(item, options));
+  set(items: readonly Item[], stampNames: readonly string[], options: ResolvedReadOptions): Promise<void> {
+    const keys: string[] = [];
+    const ready: Ready[] = [];
+    for (const item of items) {
+      keys.push(item.key);
+      const encoded = this.encodedOf(item, options);
+      if (encoded !== undefined) ready.push({ encoded, ...item });
+    }
     this.parts.local.forget(keys);
-    await this.turn.add({ keys, ready, stampNames, options });
+    return this.turn.add({ keys, ready, stampNames, options });
   }
 
   private async store(writes: Writes): Promise<void> {
@@ -71,6 +77,7 @@ export class CacheWriter {
     const { local, journal, tags } = this.parts;
     const { keys, options } = all;
     const writes = { ...all, stampNames: tags.placed(keys[0] ?? '', all.stampNames) };
+    // Forgotten before, too: when it was asked for.
     const stamps = await this.change({
       shard,
       forget: () => local.forget(keys),
@@ -78,6 +85,7 @@ export class CacheWriter {
       journal: () => journal.addKeys(keys),
       away: () => undefined,
     });
+    if (stamps === undefined && shard?.isAvailable === true) return;
     for (const item of writes.ready) this.hold(item, stamps, options);
   }
 
@@ -85,7 +93,7 @@ export class CacheWriter {
   async del(keys: readonly string[]): Promise<number> {
     const { store, local, journal, notices, metrics } = this.parts;
     const counts = await this.perShard(keys, this.shardOf, (own, shard) =>
-      this.change({
+      this.invalidate({
         shard,
         forget: () => local.forget(own),
         act: () => notices.send({ keys: own }, (notice) => store.del(own, notice)),
@@ -111,7 +119,7 @@ export class CacheWriter {
       removed += count;
       done.push(shard);
     };
-    await this.change({
+    await this.invalidate({
       shard: store.shards.find(({ isAvailable }) => isAvailable),
       forget: () => held.push(local.forgetMatching(matches)),
       act: () => notices.send({ pattern }, (notice) => allOf(store.shards.map((shard) => removeOn(shard, notice)))),
@@ -129,7 +137,7 @@ export class CacheWriter {
     const { tags, local, journal, notices, metrics } = this.parts;
     const shardOf = (name: string): Shard | undefined => tags.shardOf(name);
     await this.perShard(tags.everywhere(stampNames), shardOf, (own, shard) =>
-      this.change({
+      this.invalidate({
         shard,
         forget: () => local.forgetStamps(own),
         act: () => notices.send({ stamps: own }, (notice) => tags.bump(own, mode, notice)),
@@ -144,7 +152,7 @@ export class CacheWriter {
   /** Gives a key of any type a new time to live; false when there is none, or the server is away. */
   async expire(key: string, ttlMs: number): Promise<boolean> {
     const { store, local, journal, notices } = this.parts;
-    return this.change({
+    return this.invalidate({
       shard: this.shardOf(key),
       forget: () => local.forget([key]),
       act: () => notices.send({ keys: [key] }, (notice) => store.expire(key, ttlMs, notice)),
@@ -157,7 +165,7 @@ export class CacheWriter {
   async spoil(keys: readonly string[]): Promise<number> {
     const { store, local, journal, notices, metrics } = this.parts;
     const counts = await this.perShard(keys, this.shardOf, (own, shard) =>
-      this.change({
+      this.invalidate({
         shard,
         forget: () => local.forget(own),
         act: () => notices.send({ keys: own }, (notice) => store.spoil(own, notice)),
@@ -189,29 +197,30 @@ export class CacheWriter {
     return Promise.all([...groups].map(([shard, own]) => act(own, shard)));
   }
 
-  /** What is not to be kept, or cannot be for its size, is nothing. */
-  private readyOf(item: Item, { cacheNull }: ResolvedReadOptions): Ready[] {
-    if (item.value === null && !cacheNull) return [];
-    const encoded = this.parts.keeper.encode(item.value);
-    return encoded === undefined ? [] : [{ encoded, ...item }];
+  /** Of what is not to be kept, or cannot be for its size, nothing. */
+  private encodedOf({ value }: Item, { ttlMs, cacheNull }: ResolvedReadOptions): Encoded | undefined {
+    return ttlMs === 0 || (value === null && !cacheNull) ? undefined : this.parts.keeper.encode(value);
   }
 
   /** What is too large, or not to be kept at all, must not leave the value before it in place either. */
   private async write({ keys, ready, stampNames, options }: Writes): Promise<undefined> {
     const { store, notices, metrics } = this.parts;
-    const written = new Set(ready.map(({ key }) => key));
-    const dropped = keys.filter((key) => !written.has(key));
-    if (dropped.length > 0) await notices.send({ keys: dropped }, (notice) => store.del(dropped, notice));
+    if (ready.length < keys.length) await this.dropOthers(keys, ready);
     if (ready.length === 0) return undefined;
     const times = lifetime(options.ttlMs, options);
     await this.stamped(stampNames, times.keepMs, (versions) => {
-      const stamps = stampsOf(stampNames, versions);
-      const draftOf = ({ encoded }: Ready): EntryDraft => ({ costMs: 0, stamps, ...times, ...encoded });
-      const entries = ready.map((item) => [item.key, draftOf(item)] as const);
-      return notices.send({ keys: [...written] }, (notice) => store.write(entries, notice));
+      const drafts = { ...times, stamps: stampsOf(stampNames, versions), entries: ready };
+      return notices.send({ keys: ready.map(({ key }) => key) }, (notice) => store.write(drafts, notice));
     });
     metrics.sets += ready.length;
     return undefined;
+  }
+
+  private async dropOthers(keys: readonly string[], ready: readonly Ready[]): Promise<void> {
+    const { store, notices } = this.parts;
+    const written = new Set(ready.map(({ key }) => key));
+    const dropped = keys.filter((key) => !written.has(key));
+    if (dropped.length > 0) await notices.send({ keys: dropped }, (notice) => store.del(dropped, notice));
   }
 
   /** For values that are kept in this process only: elsewhere there is nothing then. The stamps they will carry. */
@@ -256,9 +265,14 @@ export class CacheWriter {
     local.holdAlone(key, entry, value, options.ttlMs);
   }
 
-  private async change<R>({ shard, forget, act, journal, away }: Change<R>): Promise<R> {
+  /** What is being written was asked for before, so it goes first. */
+  private invalidate<R>(change: Change<R>): Promise<R> {
     this.turn.flush();
-    forget();
+    change.forget();
+    return this.change(change);
+  }
+
+  private async change<R>({ shard, forget, act, journal, away }: Change<R>): Promise<R> {
     try {
       // Not even tried: a notice that is numbered and never sent would look like a gap to other processes.
       if (shard?.isAvailable === true) return await act();

@@ -125,9 +125,11 @@ export class CacheService {
    * Stores a value; whatever loads the key at this moment will not overwrite it.
    * @throws SerializationError for a function, symbol or cycle, before anything is written
    */
-  async set(key: string, value: unknown, ttl?: SetTtl): Promise<void> {
-    const options = this.#parts.read.forWrite(ttl);
-    await this.#parts.engine.writer.set([{ key: this.#full(key), value }], this.#stampNames(options), options);
+  set(key: string, value: unknown, ttl?: SetTtl): Promise<void> {
+    return begin(() => {
+      const options = this.#parts.read.forWrite(ttl);
+      return this.#parts.engine.writer.set([{ key: this.#full(key), value }], this.#stampNames(options), options);
+    });
   }
 
   /**

@@ -1,7 +1,14 @@
 import type { Telemetry } from '../common/telemetry.ts';
 import type { Shard } from '../redis/availability.types.ts';
 import type { EntryDraft, Found } from './cache-entry.ts';
-import type { Acquisition, CacheStore, KeyDescription, LeaseRequest, Notice } from './cache-store.interface.ts';
+import type {
+  Acquisition,
+  CacheStore,
+  EntryDrafts,
+  KeyDescription,
+  LeaseRequest,
+  Notice,
+} from './cache-store.interface.ts';
 
 /** A store whose trips are timed and whose failures are counted, by operation. */
 export class MeasuredCacheStore implements CacheStore {
@@ -55,8 +62,8 @@ export class MeasuredCacheStore implements CacheStore {
     return this.store.abandon(key, token);
   }
 
-  write(entries: readonly (readonly [string, EntryDraft])[], notice: Notice): Promise<void> {
-    return this.measured('write', this.store.write(entries, notice));
+  write(drafts: EntryDrafts, notice: Notice): Promise<void> {
+    return this.measured('write', this.store.write(drafts, notice));
   }
 
   del(keys: readonly string[], notice: Notice): Promise<number> {

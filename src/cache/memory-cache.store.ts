@@ -4,7 +4,7 @@ import { globMatcher } from '../common/glob.ts';
 import type { MemoryKeyspace } from '../common/memory-keyspace.ts';
 import type { Shard } from '../redis/availability.types.ts';
 import { ABSENT, type CacheEntry, type EntryDraft, type Found } from './cache-entry.ts';
-import type { Acquisition, CacheStore, KeyDescription, LeaseRequest } from './cache-store.interface.ts';
+import type { Acquisition, CacheStore, EntryDrafts, KeyDescription, LeaseRequest } from './cache-store.interface.ts';
 
 interface Lease {
   token: string;
@@ -93,8 +93,8 @@ export class MemoryCacheStore implements CacheStore {
     if (this.leaseOf(key, token) !== undefined) this.endLease(key);
   }
 
-  async write(entries: readonly (readonly [string, EntryDraft])[]): Promise<void> {
-    for (const [key, draft] of entries) this.put(key, draft);
+  async write({ entries, ...common }: EntryDrafts): Promise<void> {
+    for (const { key, encoded } of entries) this.put(key, { costMs: 0, ...common, ...encoded });
   }
 
   async del(keys: readonly string[]): Promise<number> {

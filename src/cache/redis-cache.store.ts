@@ -1,7 +1,15 @@
 import type { RedisDoor, Shard } from '../redis/availability.types.ts';
+import type { KeyedScript, ScriptArgument } from '../redis/redis.script.ts';
 import { ABANDON, ACQUIRE, BUMP, CAPTURE, DESCRIBE, EXPIRE, FILL, REMOVE, RENEW, SPOIL, WRITE } from './cache.lua.ts';
 import { ABSENT, decodeEntry, encodeBody, type EntryDraft, type Found } from './cache-entry.ts';
-import type { Acquisition, CacheStore, KeyDescription, LeaseRequest, Notice } from './cache-store.interface.ts';
+import type {
+  Acquisition,
+  CacheStore,
+  EntryDrafts,
+  KeyDescription,
+  LeaseRequest,
+  Notice,
+} from './cache-store.interface.ts';
 
 /** Channels on which the store tells processes of what it did. */
 export interface CacheChannels {
@@ -63,17 +71,15 @@ export class RedisCacheStore implements CacheStore {
     await this.connection.run(ABANDON, key, this.channels.wake, token);
   }
 
-  async write(entries: readonly (readonly [string, EntryDraft])[], notice: Notice): Promise<void> {
+  async write({ entries, ttlMs, keepMs, stamps }: EntryDrafts, notice: Notice): Promise<void> {
     const { wake, notice: channel } = this.channels;
-    await this.inOrder(entries, notice, ([key, draft], told) =>
-      this.connection.run(WRITE, key, wake, channel, draft.ttlMs, draft.keepMs, encodeBody(draft), told),
-    );
+    const bodies = entries.map(({ encoded }) => encodeBody({ costMs: 0, stamps, ...encoded }));
+    const keys = entries.map(({ key }) => key);
+    await this.inOrder(WRITE, keys, notice, [wake, channel, ttlMs, keepMs], bodies);
   }
 
   async del(keys: readonly string[], notice: Notice): Promise<number> {
-    const removed = await this.inOrder(keys, notice, (key, told) =>
-      this.connection.run(REMOVE, key, this.channels.notice, told),
-    );
+    const removed = await this.inOrder(REMOVE, keys, notice, [this.channels.notice]);
     return removed.filter(Boolean).length;
   }
 
@@ -92,9 +98,7 @@ export class RedisCacheStore implements CacheStore {
   }
 
   async bump(keys: readonly string[], mode: 'delete' | 'expire', notice: Notice): Promise<void> {
-    await this.inOrder(keys, notice, (key, told) =>
-      this.connection.run(BUMP, key, mode, REMEMBER_MS, this.channels.notice, told),
-    );
+    await this.inOrder(BUMP, keys, notice, [mode, REMEMBER_MS, this.channels.notice]);
   }
 
   describe(key: string): Promise<KeyDescription> {
@@ -102,33 +106,34 @@ export class RedisCacheStore implements CacheStore {
   }
 
   async expire(key: string, ttlMs: number, notice: Notice): Promise<boolean> {
-    const [isThere = false] = await this.inOrder([key], notice, (each, told) =>
-      this.connection.run(EXPIRE, each, ttlMs, this.channels.notice, told),
-    );
+    const [isThere = false] = await this.inOrder(EXPIRE, [key], notice, [ttlMs, this.channels.notice]);
     return isThere;
   }
 
   async spoil(keys: readonly string[], notice: Notice): Promise<number> {
-    const spoilt = await this.inOrder(keys, notice, (key, told) =>
-      this.connection.run(SPOIL, key, this.channels.notice, told),
-    );
+    const spoilt = await this.inOrder(SPOIL, keys, notice, [this.channels.notice]);
     return spoilt.filter(Boolean).length;
   }
 
   /**
-   * Runs one act per item and tells the others after the last one. On one node the acts run in the order they are
-   * sent, so the last of them carries the notice in the same trip; over several nodes it has to wait for all.
+   * Changes keys and tells the others after the last one. On one node scripts run in the order they are sent, so the
+   * last key carries the notice in the same trip; over several nodes it has to wait for all.
    */
-  private async inOrder<I, R>(
-    items: readonly I[],
+  private async inOrder<R>(
+    script: KeyedScript<R>,
+    keys: readonly string[],
     notice: Notice,
-    act: (item: I, told: Notice) => Promise<R>,
-  ): Promise<R[]> {
-    if (this.connection.isOneNode) {
-      return Promise.all(items.map((item, index) => act(item, index === items.length - 1 ? notice : '')));
+    shared: readonly ScriptArgument[],
+    bodies?: readonly ScriptArgument[],
+  ): Promise<readonly R[]> {
+    const { isOneNode } = this.connection;
+    const args = [...shared];
+    for (let index = 0; index < keys.length; index++) {
+      if (bodies !== undefined) args.push(bodies[index] ?? '');
+      args.push(isOneNode && index === keys.length - 1 ? notice : '');
     }
-    const results = await Promise.all(items.map((item) => act(item, '')));
-    await this.publish(notice);
+    const results = await this.connection.runAll(script, keys, args);
+    if (!isOneNode) await this.publish(notice);
     return results;
   }
 

@@ -14,11 +14,11 @@ local state, holder, print = string.match(head, '^([RA])(' .. string.rep('.', 32
  */
 export const CLAIM = `
 ${LOOK}
-if not state or (state == 'R' and holder == arg[1]) then
-  redis.call('SET', key, 'R' .. arg[1] .. arg[2], 'PX', arg[3])
+if not state or (state == 'R' and holder == token) then
+  redis.call('SET', key, 'R' .. token .. fingerprint, 'PX', lease)
   return { 0 }
 end
-if print ~= arg[2] then return { 2 } end
+if print ~= fingerprint then return { 2 } end
 if state == 'R' then return { 1, redis.call('PTTL', key) } end
 return { 3, redis.call('GETRANGE', key, 76, -1) }
 `;
@@ -26,22 +26,22 @@ return { 3, redis.call('GETRANGE', key, 76, -1) }
 /** KEYS: name. ARGV: token, fingerprint, lease. Replies 1, or 0 when the name is somebody else's, or answered. */
 export const RENEW = `
 ${LOOK}
-if state and (state == 'A' or holder ~= arg[1]) then return 0 end
-redis.call('SET', key, 'R' .. arg[1] .. arg[2], 'PX', arg[3])
+if state and (state == 'A' or holder ~= token) then return 0 end
+redis.call('SET', key, 'R' .. token .. fingerprint, 'PX', lease)
 return 1
 `;
 
 /** KEYS: name. ARGV: token, fingerprint, ttl, answer. Replies 1, or 0 when the name is somebody else's. */
 export const COMPLETE = `
 ${LOOK}
-if state and holder ~= arg[1] then return 0 end
-redis.call('SET', key, 'A' .. arg[1] .. arg[2] .. arg[4], 'PX', arg[3])
+if state and holder ~= token then return 0 end
+redis.call('SET', key, 'A' .. token .. fingerprint .. answer, 'PX', ttl)
 return 1
 `;
 
 /** KEYS: name. ARGV: token. Replies 1, or 0 when the token does not hold the name. */
 export const RELEASE = `
 ${LOOK}
-if state ~= 'R' or holder ~= arg[1] then return 0 end
+if state ~= 'R' or holder ~= token then return 0 end
 return redis.call('DEL', key)
 `;

@@ -7,7 +7,7 @@ const isOne = (reply: RawReply): boolean => reply === 1;
 
 const claimScript = defineScript({
   name: 'idempotency.claim',
-  arity: 3,
+  args: ['token', 'fingerprint', 'lease'],
   body: CLAIM,
   reply: (reply): ClaimOutcome => {
     const [kind, detail] = reply as [number, Buffer | number];
@@ -16,9 +16,19 @@ const claimScript = defineScript({
     return kind === 2 ? { kind: 'mismatch' } : { kind: 'answered', answer: detail as Buffer };
   },
 });
-const renewScript = defineScript({ name: 'idempotency.renew', arity: 3, body: RENEW, reply: isOne });
-const completeScript = defineScript({ name: 'idempotency.complete', arity: 4, body: COMPLETE, reply: isOne });
-const releaseScript = defineScript({ name: 'idempotency.release', arity: 1, body: RELEASE, reply: isOne });
+const renewScript = defineScript({
+  name: 'idempotency.renew',
+  args: ['token', 'fingerprint', 'lease'],
+  body: RENEW,
+  reply: isOne,
+});
+const completeScript = defineScript({
+  name: 'idempotency.complete',
+  args: ['token', 'fingerprint', 'ttl', 'answer'],
+  body: COMPLETE,
+  reply: isOne,
+});
+const releaseScript = defineScript({ name: 'idempotency.release', args: ['token'], body: RELEASE, reply: isOne });
 
 /** Runs and answers on the server, shared by every process; each act is one script on one key. */
 export class RedisIdempotencyStore implements IdempotencyStore {

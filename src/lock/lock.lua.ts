@@ -148,13 +148,13 @@ export const ACQUIRE = `
 ${LOOK}
 if not first then
   -- Nobody is in the way: most locks are taken here.
-  local fence = math.max(last + 1, micros, tonumber(arg[4]))
-  redis.call('SET', key, cmsgpack.pack(fence, arg[1], now + arg[2], tonumber(arg[3])), 'PX', arg[2] + MEMORY)
+  local fence = math.max(last + 1, micros, tonumber(atLeast))
+  redis.call('SET', key, cmsgpack.pack(fence, token, now + ttl, tonumber(limit)), 'PX', ttl + MEMORY)
   return fence
 end
 ${READ}${GRANT}
-local limit = tonumber(arg[3])
-local kind, granted = take(arg[1], tonumber(arg[2]), limit, tonumber(arg[4]), arg[5], 0)
+local limit = tonumber(limit)
+local kind, granted = take(token, tonumber(ttl), limit, tonumber(atLeast), turn, 0)
 save()
 if kind == 1 then return granted end
 return { kind or 0, granted or remaining(limit) }
@@ -163,10 +163,10 @@ return { kind or 0, granted or remaining(limit) }
 /** KEYS: resource. ARGV: token, ttl. Replies 1, or 0 when the token does not hold the lease. */
 export const EXTEND = `
 ${LOOK}${READ}
-local own = holders[indexOf(holders, arg[1])]
+local own = holders[indexOf(holders, token)]
 if not own then return 0 end
 -- Never shorter: two extensions may arrive in either order.
-own[2] = math.max(own[2], now + arg[2])
+own[2] = math.max(own[2], now + ttl)
 save()
 return 1
 `;
@@ -175,13 +175,13 @@ return 1
 export const RELEASE = `
 ${LOOK}
 if not first then return 0 end
-if first == arg[1] and ends > now then
+if first == token and ends > now then
   -- The only holder, and nobody waits: most locks are given back here.
   redis.call('SET', key, cmsgpack.pack(last), 'PX', MEMORY)
   return 1
 end
 ${READ}${GRANT}
-local at, place = indexOf(holders, arg[1]), indexOf(queue, arg[1])
+local at, place = indexOf(holders, token), indexOf(queue, token)
 if not at and not place then return 0 end
 if at then table.remove(holders, at) end
 if place then table.remove(queue, place) end
@@ -197,10 +197,10 @@ return at and 1 or 0
  */
 export const HAND_OVER = `
 ${LOOK}${READ}${GRANT}
-local at = indexOf(holders, arg[1])
+local at = indexOf(holders, token)
 if at then table.remove(holders, at) end
-local limit = tonumber(arg[4])
-local kind, granted = take(arg[2], tonumber(arg[3]), limit, 0, arg[5], ${SLACK_MS})
+local limit = tonumber(limit)
+local kind, granted = take(following, tonumber(ttl), limit, 0, turn, ${SLACK_MS})
 save()
 return { at and 1 or 0, kind or 0, granted or remaining(limit) }
 `;

@@ -28,7 +28,7 @@ const outcomeOf = (kind: number, value: number): LockOutcome => {
 
 const acquireScript = defineScript({
   name: 'lock.acquire',
-  arity: 5,
+  args: ['token', 'ttl', 'limit', 'atLeast', 'turn'],
   body: ACQUIRE,
   reply: (reply) => {
     if (typeof reply === 'number') return outcomeOf(1, reply);
@@ -39,7 +39,7 @@ const acquireScript = defineScript({
 
 const handOverScript = defineScript({
   name: 'lock.handOver',
-  arity: 5,
+  args: ['token', 'following', 'ttl', 'limit', 'turn'],
   body: HAND_OVER,
   reply: (reply): HandOver => {
     const [wasHeld, kind, value] = reply as [number, number, number];
@@ -49,7 +49,6 @@ const handOverScript = defineScript({
 
 const inspectScript = defineScript({
   name: 'lock.inspect',
-  arity: 0,
   body: INSPECT,
   reply: (reply) => {
     if (reply === null) return undefined;
@@ -58,9 +57,9 @@ const inspectScript = defineScript({
   },
 });
 
-const extendScript = defineScript({ name: 'lock.extend', arity: 2, body: EXTEND, reply: isOne });
-const releaseScript = defineScript({ name: 'lock.release', arity: 1, body: RELEASE, reply: isOne });
-const forceReleaseScript = defineScript({ name: 'lock.forceRelease', arity: 0, body: FORCE_RELEASE, reply: isOne });
+const extendScript = defineScript({ name: 'lock.extend', args: ['token', 'ttl'], body: EXTEND, reply: isOne });
+const releaseScript = defineScript({ name: 'lock.release', args: ['token'], body: RELEASE, reply: isOne });
+const forceReleaseScript = defineScript({ name: 'lock.forceRelease', body: FORCE_RELEASE, reply: isOne });
 
 /** Leases on the server, shared by every process; each act is one script on one key. */
 export class RedisLockStore implements LockStore {

@@ -69,6 +69,11 @@ export interface RedisDoor {
   /** Runs a keyed script; the calls of one turn travel together where the server allows it. */
   run<R>(script: KeyedScript<R>, key: string, ...args: readonly ScriptArgument[]): Promise<R>;
   /**
+   * The same for many keys, with one promise for all; rejects when one of them has failed.
+   * @param args those that the script shares, then those of each key in turn
+   */
+  runAll<R>(script: KeyedScript<R>, keys: readonly string[], args: readonly ScriptArgument[]): Promise<readonly R[]>;
+  /**
    * Runs any command under the deadline and turns its failure into one of ours. In a cluster the shard of `key` is
    * asked, or one that answers when it is about no key: only then `client` is a connection to one node.
    * @throws StoreUnavailableError when it was not executed, OutcomeUnknownError when nobody knows, WrongTypeError

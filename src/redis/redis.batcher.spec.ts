@@ -3,7 +3,7 @@ import { type BatchTransport, RedisBatcher } from './redis.batcher.ts';
 import type { RedisClient } from './redis.client.ts';
 import { defineScript } from './redis.script.ts';
 
-const ECHO = defineScript({ name: 'test.echo', arity: 1, body: 'return arg[1]', reply: String });
+const ECHO = defineScript({ name: 'test.echo', args: ['text'], body: 'return text', reply: String });
 const MEGABYTE = 'x'.repeat(1024 ** 2);
 
 /** What was sent, by size; answered when the test says so. */

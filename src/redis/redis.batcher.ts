@@ -2,6 +2,17 @@ import { BatchTurn } from './batch-turn.ts';
 import type { RedisClient } from './redis.client.ts';
 import { replyCodeOf } from './redis.outcome.ts';
 import { evaluate, type KeyedScript, type RawReply, type ScriptArgument } from './redis.script.ts';
+import {
+  apart,
+  assertArity,
+  type Call,
+  type Group,
+  groupsOf,
+  MAX_BYTES,
+  MAX_KEYS,
+  partsOf,
+  sizeOf,
+} from './script-calls.ts';
 
 /** What the batcher needs of the connection. */
 export interface BatchTransport {
@@ -16,10 +27,6 @@ export interface ServerTraits {
   takesSeveralKeys: boolean;
 }
 
-const MAX_KEYS = 128;
-/** Larger batches would keep the server, and everybody who waits for it, busy for too long. */
-const MAX_BYTES = 1024 ** 2;
-
 /** Two keys that nobody stores, of different slots. */
 const PROBE_KEYS = ['nestjs-keep:probe:1', 'nestjs-keep:probe:2'];
 
@@ -30,10 +37,6 @@ interface Request<T> {
 }
 interface Read extends Request<unknown> {
   readonly reply: ((raw: Buffer | null) => unknown) | undefined;
-}
-interface Call extends Request<unknown> {
-  readonly script: KeyedScript<unknown>;
-  readonly args: readonly ScriptArgument[];
 }
 
 /** The command was refused because its keys are not of one slot, and nothing of it was executed. */
@@ -46,6 +49,7 @@ export class RedisBatcher {
   // Plain lists, sorted out when they leave: most batches of a lone caller hold one read.
   #reads: Read[] = [];
   #calls: Call[] = [];
+  #called = 0;
   #bytes = 0;
   readonly #turn = new BatchTurn(() => this.#flush());
 
@@ -61,26 +65,45 @@ export class RedisBatcher {
     }) as Promise<R>;
   }
 
-  /** @throws RangeError when the number of arguments is not the script's: it would shift those of the other calls */
+  /** @throws RangeError when the number of arguments is not the script's */
   run<R>(script: KeyedScript<R>, key: string, args: readonly ScriptArgument[]): Promise<R> {
     return new Promise<unknown>((resolve, reject) => {
-      if (args.length !== script.arity) {
-        throw new RangeError(`${script.name} takes ${script.arity} arguments, not ${args.length}`);
-      }
-      this.#calls.push({ script, key, args, resolve, reject });
-      this.#bytes += sizeOf(args);
-      this.#schedule();
+      const keys = [key];
+      assertArity(script, { keys, args });
+      this.#add({ script, keys, args, resolve: ([value]) => resolve(value), reject });
     }) as Promise<R>;
   }
 
+  /**
+   * One promise for all keys, which rejects when one of them has failed.
+   * @param args those that are shared, then those of each key in turn
+   * @throws RangeError when their number is not the script's
+   */
+  async runAll<R>(script: KeyedScript<R>, keys: readonly string[], args: readonly ScriptArgument[]): Promise<R[]> {
+    assertArity(script, { keys, args });
+    const parts = partsOf(script, { keys, args }).map((part) => {
+      return new Promise<readonly unknown[]>((resolve, reject) => this.#add({ script, ...part, resolve, reject }));
+    });
+    return (await Promise.all(parts)).flat() as R[];
+  }
+
+  #add(call: Call): void {
+    if (this.#reads.length + this.#called + call.keys.length > MAX_KEYS) this.#flush();
+    this.#calls.push(call);
+    this.#called += call.keys.length;
+    this.#bytes += sizeOf(call.args);
+    this.#schedule();
+  }
+
   #schedule(): void {
-    const isFull = this.#reads.length + this.#calls.length >= MAX_KEYS || this.#bytes >= MAX_BYTES;
+    const isFull = this.#reads.length + this.#called >= MAX_KEYS || this.#bytes >= MAX_BYTES;
     if (isFull) this.#flush();
     else this.#turn.schedule();
   }
 
   #flush(): void {
     const [reads, calls] = [this.#reads, this.#calls];
+    this.#called = 0;
     this.#bytes = 0;
     if (reads.length > 0) {
       this.#reads = [];
@@ -112,18 +135,21 @@ export class RedisBatcher {
 
   #call(group: Group): void {
     if (this.traits.takesSeveralKeys) this.#callTogether(group);
-    else for (const call of group.calls) this.#callTogether({ ...group, calls: [call] });
+    else for (const call of group.calls.flatMap(apart)) this.#callTogether({ ...group, calls: [call] });
   }
 
   #callTogether(group: Group): void {
     const { script, shared, calls } = group;
-    const keys = calls.map((call) => call.key);
+    const keys: string[] = [];
     const args = [...shared];
-    for (const call of calls) for (let at = script.shared; at < script.arity; at++) args.push(call.args[at] ?? '');
+    for (const call of calls) {
+      for (const key of call.keys) keys.push(key);
+      for (let at = script.shared; at < call.args.length; at++) args.push(call.args[at] ?? '');
+    }
     this.#send(script.name, keys[0], (client) => orRefused(evaluate(client, script, keys, args), keys), {
       resolve: (replies) => {
         if (replies === REFUSED) this.#oneByOne(() => this.#call(group));
-        else calls.forEach((call, index) => this.#answer(call, replies[index] ?? null));
+        else this.#answerAll(calls, replies);
       },
       reject: (error) => calls.forEach((call) => call.reject(error)),
     });
@@ -148,13 +174,22 @@ export class RedisBatcher {
     );
   }
 
-  #answer({ script, resolve, reject }: Call, reply: RawReply): void {
-    try {
-      if (reply instanceof Error) throw this.transport.fail(script.name, reply);
-      resolve(script.reply(reply));
-    } catch (error) {
-      reject(error);
+  #answerAll(calls: readonly Call[], replies: readonly RawReply[]): void {
+    let before = 0;
+    for (const { script, keys, resolve, reject } of calls) {
+      const first = before;
+      before += keys.length;
+      try {
+        resolve(keys.map((_, index) => this.#made(script, replies[first + index] ?? null)));
+      } catch (error) {
+        reject(error);
+      }
     }
+  }
+
+  #made(script: KeyedScript<unknown>, reply: RawReply): unknown {
+    if (reply instanceof Error) throw this.transport.fail(script.name, reply);
+    return script.reply(reply);
   }
 
   #oneByOne(again: () => void): void {
@@ -170,29 +205,6 @@ export async function probeTraits(client: RedisClient, traits: ServerTraits): Pr
   if (reply === REFUSED) traits.takesSeveralKeys = false;
 }
 
-/** Calls that can travel together: of one script, and with the same shared arguments. */
-interface Group {
-  readonly script: KeyedScript<unknown>;
-  readonly shared: readonly ScriptArgument[];
-  readonly calls: Call[];
-}
-
-function groupsOf(calls: readonly Call[]): readonly Group[] {
-  const groups: Group[] = [];
-  for (const call of calls) {
-    const group = groups.findLast((other) => accepts(other, call) || concerns(other, call.key));
-    if (group !== undefined && accepts(group, call)) group.calls.push(call);
-    else groups.push({ script: call.script, shared: call.args.slice(0, call.script.shared), calls: [call] });
-  }
-  return groups;
-}
-
-/** What is asked for one key happens in the order in which it was asked: a call does not join a group before another. */
-const concerns = ({ calls }: Group, key: string): boolean => calls.some((call) => call.key === key);
-
-const accepts = ({ script, shared }: Group, call: Call): boolean =>
-  script === call.script && shared.every((arg, index) => arg === call.args[index]);
-
 const answer = ({ reply, resolve }: Read, raw: Buffer | null): void => resolve(reply === undefined ? raw : reply(raw));
 
 function orRefused<T>(reply: Promise<T>, keys: readonly string[]): Promise<T | typeof REFUSED> {
@@ -201,10 +213,4 @@ function orRefused<T>(reply: Promise<T>, keys: readonly string[]): Promise<T | t
     if (replyCodeOf(error) === 'CROSSSLOT') return REFUSED;
     throw error;
   });
-}
-
-function sizeOf(args: readonly ScriptArgument[]): number {
-  let bytes = 0;
-  for (const arg of args) if (typeof arg !== 'number') bytes += arg.length;
-  return bytes;
 }

@@ -175,6 +175,10 @@ export class RedisConnection implements RedisDoor {
     return this.#door.run(script, key, ...args);
   }
 
+  runAll<R>(script: KeyedScript<R>, keys: readonly string[], args: readonly ScriptArgument[]): Promise<R[]> {
+    return this.#door.runAll(script, keys, args);
+  }
+
   execute<T>(operation: string, command: (client: RedisClient) => Promise<T>, key?: string): Promise<T> {
     return this.#door.execute(operation, command, key);
   }

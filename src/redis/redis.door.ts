@@ -67,6 +67,10 @@ export class CommandDoor implements RedisDoor, BatchTransport {
     return this.#batcher.run(script, key, args);
   }
 
+  runAll<R>(script: KeyedScript<R>, keys: readonly string[], args: readonly ScriptArgument[]): Promise<R[]> {
+    return this.#batcher.runAll(script, keys, args);
+  }
+
   execute<T>(operation: string, command: (client: RedisClient) => Promise<T>, key?: string): Promise<T> {
     const shard = key === undefined ? (this.#anyShard() ?? this.shards[0]) : this.shardOf(key);
     return this.#send(operation, command, shard, key === undefined ? shard?.node : this.#parts.client);

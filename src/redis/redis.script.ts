@@ -25,14 +25,15 @@ export interface KeyedScript<R> {
 
 export interface ScriptDefinition<R> {
   readonly name: string;
-  readonly arity: number;
-  /** @default 0 */
-  readonly shared?: number;
-  /** Lua that runs once per call, before the first key. */
+  /** Lua names of the arguments that calls of one trip share; the first ones that every call passes. */
+  readonly shared?: readonly string[];
+  /** Lua names of the arguments of one key. */
+  readonly args?: readonly string[];
+  /** Lua that runs once per trip, before the first key; it sees the shared arguments. */
   readonly prelude?: string;
   /**
-   * The body of `function(key, arg, shared)`: `key` is the full key, `arg` and `shared` are lists of arguments, all
-   * strings. `clock()` gives the milliseconds and microseconds of the server's clock.
+   * Lua that runs once per key: `key` is the full key; arguments are strings. `clock()` gives the milliseconds and
+   * microseconds of the server's clock.
    */
   readonly body: string;
   /** Turns the raw reply of one key into what the store wants. */
@@ -41,8 +42,9 @@ export interface ScriptDefinition<R> {
 
 /** Declares a script. Its texts are constants: nothing is ever interpolated into them. */
 export function defineScript<R>(definition: ScriptDefinition<R>): KeyedScript<R> {
-  const { name, arity, reply, shared = 0 } = definition;
-  return { name, arity, shared, reply, ...scriptOf(forEveryKey(definition)) };
+  const { name, reply, shared = [], args = [] } = definition;
+  const arity = shared.length + args.length;
+  return { name, arity, shared: shared.length, reply, ...scriptOf(forEveryKey(definition)) };
 }
 
 /** A script that is sent as it is. */
@@ -51,7 +53,8 @@ export type Script = Pick<KeyedScript<unknown>, 'lua' | 'sha'>;
 export const scriptOf = (lua: string): Script => ({ lua, sha: createHash('sha1').update(lua).digest('hex') });
 
 /** Runs the body for each key with its share of the arguments; the failure of one key does not touch the others. */
-const forEveryKey = ({ arity, shared = 0, prelude = '', body }: ScriptDefinition<unknown>): string => `
+const forEveryKey = ({ shared = [], args = [], prelude = '', body }: ScriptDefinition<unknown>): string => `
+${shared.map((name, index) => `local ${name} = ARGV[${index + 1}]`).join('\n')}
 local ms, us
 -- The clock stands still while a script runs.
 local function clock()
@@ -62,15 +65,13 @@ local function clock()
   return ms, us
 end
 ${prelude.trim()}
-local function item(key, arg, shared)
+local function item(${['key', ...args].join(', ')})
 ${body.trim()}
 end
-local shared = { unpack(ARGV, 1, ${shared}) }
-local replies, before = {}, ${shared}
+local replies, at = {}, ${shared.length}
 for i = 1, #KEYS do
-  local arg = { unpack(ARGV, before + 1, before + ${arity - shared}) }
-  before = before + ${arity - shared}
-  local ok, reply = pcall(item, KEYS[i], arg, shared)
+  local ok, reply = pcall(${['item', 'KEYS[i]', ...args.map((_, index) => `ARGV[at + ${index + 1}]`)].join(', ')})
+  at = at + ${args.length}
   if ok then
     -- A nil would end the array there, and every later key would lose its reply.
     if reply == nil then reply = false end

@@ -294,7 +294,7 @@ const halfOpens = (moves: readonly CircuitState[]) => moves.filter((state) => st
 
 it('F30: what the server refuses for one command never moves it', async () => {
   const { connection, changes, moves, circuits } = await open();
-  const broken = defineScript({ name: 'test.broken', arity: 0, body: `return redis.call('INCR', key)`, reply: Number });
+  const broken = defineScript({ name: 'test.broken', body: `return redis.call('INCR', key)`, reply: Number });
   await servers.ask('SADD', 'set', 'member');
   const calls = [
     () => connection.execute('lpush', (client) => client.lpush('set', 'x')),

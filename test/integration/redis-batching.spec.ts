@@ -7,32 +7,32 @@ import { startSingleNodeCluster, startStandalone, type TestServers } from '../su
 
 const APPEND = defineScript({
   name: 'test.append',
-  arity: 1,
-  body: `redis.call('APPEND', key, arg[1]) return redis.call('GET', key)`,
+  args: ['text'],
+  body: `redis.call('APPEND', key, text) return redis.call('GET', key)`,
   reply: (raw) => String(raw),
 });
 const STORE = defineScript({
   name: 'test.store',
-  arity: 1,
-  body: `return redis.call('SET', key, arg[1])`,
+  args: ['text'],
+  body: `return redis.call('SET', key, text)`,
   reply: String,
 });
 /** Answers the argument, or nothing at all, which Lua says with nil. */
 const ECHO = defineScript({
   name: 'test.echo',
-  arity: 1,
-  body: `if arg[1] == 'nothing' then return nil end return arg[1]`,
+  args: ['text'],
+  body: `if text == 'nothing' then return nil end return text`,
   reply: (raw) => raw?.toString(),
 });
 /** Appends with what all calls of one trip share. */
 const SIGN = defineScript({
   name: 'test.sign',
-  arity: 2,
-  shared: 1,
-  body: `redis.call('APPEND', key, shared[1] .. arg[1]) return redis.call('GET', key)`,
+  shared: ['sign'],
+  args: ['name'],
+  body: `redis.call('APPEND', key, sign .. name) return redis.call('GET', key)`,
   reply: (raw) => String(raw),
 });
-const COUNT = defineScript({ name: 'test.count', arity: 0, body: `return redis.call('INCR', key)`, reply: Number });
+const COUNT = defineScript({ name: 'test.count', body: `return redis.call('INCR', key)`, reply: Number });
 
 const connections = new Connections();
 
@@ -169,6 +169,47 @@ describe('a connection to one server', () => {
     await expect(calls[1]).rejects.toBeInstanceOf(WrongTypeError);
   });
 
+  it('runs a script for many keys of one call together with others, and answers in the order of the keys', async () => {
+    await connection.run(SIGN, 'other', '+', 'x');
+    await servers.ask('CONFIG', 'RESETSTAT');
+    const keys = numbered(20);
+    const [signed, single] = await Promise.all([
+      connection.runAll(SIGN, keys, ['+', ...keys]),
+      connection.run(SIGN, 'alone', '+', 'a'),
+    ]);
+    expect(signed).toEqual(keys.map((key) => `+${key}`));
+    expect(single).toBe('+a');
+    expect(await callsOf(servers, 'evalsha')).toBe(1);
+  });
+
+  it('splits a call that is too long or too large for one trip', async () => {
+    const keys = numbered(300);
+    expect(await connection.runAll(ECHO, keys, keys)).toEqual(keys);
+    await servers.ask('CONFIG', 'RESETSTAT');
+    expect(await connection.runAll(ECHO, keys, keys)).toEqual(keys);
+    expect(await callsOf(servers, 'evalsha')).toBe(4);
+    const large = numbered(4).map((key) => key + 'x'.repeat(512 * 1024));
+    expect(await connection.runAll(ECHO, numbered(4), large)).toEqual(large);
+    expect(await callsOf(servers, 'evalsha')).toBeGreaterThanOrEqual(6);
+  });
+
+  it('fails a call when one of its keys fails, and gives its neighbours their own replies', async () => {
+    await servers.ask('SADD', 'set', 'member');
+    const calls = [
+      connection.run(APPEND, 'a', 'first'),
+      connection.runAll(APPEND, ['b', 'set', 'c'], ['x', 'y', 'z']),
+      connection.runAll(APPEND, ['d', 'e'], ['fourth', 'fifth']),
+    ] as const;
+    await expect(calls[1]).rejects.toBeInstanceOf(WrongTypeError);
+    expect(await calls[0]).toBe('first');
+    expect(await calls[2]).toEqual(['fourth', 'fifth']);
+    expect(await connection.get('c')).toEqual(Buffer.from('z'));
+  });
+
+  it('refuses many keys with a wrong number of arguments', async () => {
+    await expect(connection.runAll(SIGN, ['a', 'b'], ['+', 'a'])).rejects.toThrow('test.sign takes 3 arguments, not 2');
+  });
+
   it('reads a key of another type as absent, alone and among others', async () => {
     await servers.ask('SADD', 'set', 'member');
     expect(await connection.get('set')).toBeNull();
@@ -189,7 +230,7 @@ describe('a connection to one server', () => {
   });
 
   it('says of a broken script that it failed, and shows neither its arguments nor its text', async () => {
-    const broken = defineScript({ name: 'test.broken', arity: 1, body: `return nothing.here`, reply: String });
+    const broken = defineScript({ name: 'test.broken', args: ['text'], body: `return nothing.here`, reply: String });
     const failure = await connection.run(broken, 'a', 'hunter2').catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(StoreUnavailableError);
     expect(String(failure)).not.toContain('hunter2');
@@ -212,6 +253,7 @@ describe('a connection to a server that refuses several keys in one command', ()
     const keys = numbered(50);
     expect(await Promise.all(keys.map((key) => connection.run(STORE, key, key)))).toEqual(Array(50).fill('OK'));
     expect(await Promise.all(keys.map((key) => connection.get(key)))).toEqual(keys.map((key) => Buffer.from(key)));
+    expect(await connection.runAll(SIGN, keys, ['+', ...keys])).toEqual(keys.map((key) => `${key}+${key}`));
     expect(await callsOf(servers, 'mget')).toBe(50);
     expect(await servers.ask('INFO', 'errorstats')).not.toContain('CROSSSLOT');
   });

@@ -14,8 +14,8 @@ const PROMPTLY_MS = 500;
 
 const STORE = defineScript({
   name: 'test.store',
-  arity: 1,
-  body: `return redis.call('SET', key, arg[1])`,
+  args: ['text'],
+  body: `return redis.call('SET', key, text)`,
   reply: (raw) => raw,
 });
 

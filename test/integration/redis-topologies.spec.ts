@@ -10,7 +10,7 @@ import { HOST } from '../support/free-ports.ts';
 import { FaultProxy } from '../support/proxy.ts';
 import { ask, startCluster, startSentinels, startStandalone, type TestServers } from '../support/servers.ts';
 
-const COUNT = defineScript({ name: 'test.count', arity: 0, body: `return redis.call('INCR', key)`, reply: Number });
+const COUNT = defineScript({ name: 'test.count', body: `return redis.call('INCR', key)`, reply: Number });
 
 const connections = new Connections();
 afterEach(connections.close);
