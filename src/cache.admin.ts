@@ -1,5 +1,5 @@
 import type { Provider } from '@nestjs/common';
-import { ModulesContainer } from '@nestjs/core';
+import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { ADMIN_CONSOLE, type AdminConsole } from './admin/admin.console.ts';
 import { AdminLifecycle } from './admin/admin.lifecycle.ts';
 import { AdminPeers } from './admin/admin-peers.ts';
@@ -9,6 +9,7 @@ import { AuditTrail } from './admin/audit.ts';
 import { BreakerDesk } from './admin/breaker-desk.ts';
 import { CacheCatalog } from './admin/cache-catalog.ts';
 import { EventFeed } from './admin/event-feed.ts';
+import { Strays } from './admin/http/strays.ts';
 import { Invalidations } from './admin/invalidations.ts';
 import { Jobs } from './admin/jobs.ts';
 import { KeyBrowser } from './admin/key-browser.ts';
@@ -52,18 +53,25 @@ export const adminProviders: Provider[] = [
     useFactory: (...parts: Parts) => openConsole(parts),
   },
   {
+    provide: Strays,
+    inject: [HttpAdapterHost, ApplicationConfig, OPTIONS],
+    useFactory: (host: HttpAdapterHost, config: ApplicationConfig, { admin }: ResolvedModuleOptions) =>
+      new Strays(host, config, admin),
+  },
+  {
     provide: AdminLifecycle,
-    inject: [ADMIN_CONSOLE, BACKEND, OPTIONS, ADMIN_CONTROLLERS, ModulesContainer],
+    inject: [ADMIN_CONSOLE, BACKEND, OPTIONS, ADMIN_CONTROLLERS, ModulesContainer, Strays],
     useFactory: (
       console: AdminConsole,
       { connection }: Backend,
       { admin }: ResolvedModuleOptions,
       controllers: AdminControllers,
       modules: ModulesContainer,
+      strays: Strays,
     ) => {
       // Here, because routes are found once all providers are there.
       placeAdminRoutes(controllers, admin, modules);
-      return new AdminLifecycle(console, connection);
+      return new AdminLifecycle(console, connection, strays);
     },
   },
 ];

@@ -1,7 +1,7 @@
-import { Global, Inject, Module, type DynamicModule, type NestModule, type Provider } from '@nestjs/common';
+import { Global, Module, type DynamicModule, type NestModule, type Provider } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost } from '@nestjs/core';
-import { type AdminControllers, makeAdminControllers } from './admin/admin.routes.ts';
-import { findPageBehindSlash } from './admin/http/page.controller.ts';
+import { makeAdminControllers } from './admin/admin.routes.ts';
+import { Strays } from './admin/http/strays.ts';
 import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, type ASYNC_OPTIONS_TYPE } from './cache.module-definition.ts';
 import type { CacheModuleOptions } from './cache.module-options.ts';
 import { exported, providers } from './cache.providers.ts';
@@ -44,7 +44,7 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
     private readonly idempotency: IdempotencyInterceptor,
     private readonly application: ApplicationConfig,
     private readonly host: HttpAdapterHost,
-    @Inject(ADMIN_CONTROLLERS) private readonly admin: AdminControllers,
+    private readonly strays: Strays,
   ) {
     super();
   }
@@ -61,7 +61,7 @@ export class CacheModule extends ConfigurableModuleClass implements NestModule {
 
   /** Called before routes are registered. */
   configure(): void {
-    findPageBehindSlash(this.admin.page, this.host);
+    this.strays.beforeRoutes();
     // What a client is told about a refusal is no part of any answer, and a retry of a request changes nothing.
     const front = chained(this.retryAfter, chained(this.idempotency, this.responseCache));
     placeFirst(front, this.application);

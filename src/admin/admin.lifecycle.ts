@@ -1,6 +1,7 @@
 import { Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import type { RedisConnection } from '../redis/redis.connection.ts';
 import type { AdminConsole } from './admin.console.ts';
+import type { Strays } from './http/strays.ts';
 
 const STATS_MS = 2_000;
 
@@ -13,11 +14,13 @@ export class AdminLifecycle implements OnModuleInit, OnModuleDestroy {
   constructor(
     private readonly console: AdminConsole,
     private readonly connection: RedisConnection | undefined,
+    private readonly strays: Strays,
   ) {}
 
   async onModuleInit(): Promise<void> {
     const { options, peers, feed } = this.console;
     if (!options.enabled) return;
+    this.strays.behindRoutes();
     await peers.start();
     this.#timer = setInterval(() => void this.#tell(), STATS_MS).unref();
     const tellMode = ({ to, reason, since }: { to: string; reason: string; since: number }) =>

@@ -1,6 +1,7 @@
-import { Controller, type Type, UseFilters, UseGuards, VERSION_NEUTRAL } from '@nestjs/common';
+import { Controller, SetMetadata, type Type, UseFilters, UseGuards, VERSION_NEUTRAL } from '@nestjs/common';
 import { PATH_METADATA } from '@nestjs/common/constants.js';
 import type { ModulesContainer } from '@nestjs/core';
+import { BESIDE_THE_APPLICATION } from '../http-cache/response-cache.interceptor.ts';
 import type { ResolvedAdminOptions } from './admin.options.ts';
 import { AdminGuard } from './http/admin.guard.ts';
 import { AuditController } from './http/audit.controller.ts';
@@ -11,7 +12,7 @@ import { JobsController } from './http/jobs.controller.ts';
 import { KeysController } from './http/keys.controller.ts';
 import { LimitsController } from './http/limits.controller.ts';
 import { LocksController } from './http/locks.controller.ts';
-import { makePageController } from './http/page.controller.ts';
+import { PageController } from './http/page.controller.ts';
 import { ProblemFilter } from './http/problem.filter.ts';
 import { SeedController } from './http/seed.controller.ts';
 import { StatusController } from './http/status.controller.ts';
@@ -26,12 +27,12 @@ const CONTROLLERS: readonly Type[] = [
   BreakersController,
   AuditController,
   EventsController,
+  PageController,
 ];
 
 /** The controllers of one application. */
 export interface AdminControllers {
   readonly all: readonly Type[];
-  readonly page: Type;
   /** The short endpoints lie beside the path of the others. */
   readonly seed: Type;
 }
@@ -41,8 +42,8 @@ export interface AdminControllers {
  * applications of a process may want them in different places.
  */
 export function makeAdminControllers(): AdminControllers {
-  const [page, seed] = [owned(makePageController()), owned(SeedController)];
-  return { all: [...CONTROLLERS.map(owned), page, seed], page, seed };
+  const seed = owned(SeedController);
+  return { all: [...CONTROLLERS.map(owned), seed], seed };
 }
 
 function owned(base: Type): Type {
@@ -50,6 +51,7 @@ function owned(base: Type): Type {
   Controller({ version: VERSION_NEUTRAL })(Owned);
   UseGuards(AdminGuard)(Owned);
   UseFilters(ProblemFilter)(Owned);
+  SetMetadata(BESIDE_THE_APPLICATION, true)(Owned);
   return Owned;
 }
 
@@ -66,4 +68,4 @@ export function placeAdminRoutes(
   }
 }
 
-const besideOf = (path: string): string => path.split('/').slice(0, -1).join('/') || '/';
+export const besideOf = (path: string): string => path.split('/').slice(0, -1).join('/') || '/';

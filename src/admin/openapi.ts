@@ -25,9 +25,9 @@ const window = query('window', { enum: ['1m', '5m', '1h'], default: '5m' }, 'How
 const KEY = inPath('key', 'The key in base64url');
 const BREAKER = inPath('name', 'Name of the breaker');
 
-/** Refusals that any operation may answer with. */
+/** Refusals that any operation may answer with; those of a body that cannot be read come before all others. */
 const ALWAYS = [401, 403, 429];
-const CHANGES = [...ALWAYS, 415, 422, 503];
+const CHANGES = [400, ...ALWAYS, 413, 415, 422, 503];
 
 const read = (id: string, summary: string, schema: string, more: Partial<Operation> = {}): Operation => ({
   ...{ id: `cache.${id}`, summary, answers: { 200: schema }, problems: ALWAYS },

@@ -9,6 +9,9 @@ import type { ResponseCache } from './response-cache.ts';
 import { AS_IT_IS, type RecordedResponse, ResponseRecorder } from './response-recorder.ts';
 import type { RoutePolicies } from './route-policies.ts';
 
+/** On controllers that serve nothing of the application's own: what is sent to them leaves its responses as they are. */
+export const BESIDE_THE_APPLICATION = Symbol.for('nestjs-keep:beside-the-application');
+
 export interface ResponseCacheInterceptorOptions {
   readonly cache: ResponseCache;
   readonly policies: RoutePolicies;
@@ -50,6 +53,7 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     }
     if (invalidate === undefined || !this.hasRoutes || !isUnsafe(method)) return own.handle();
     if (Reflect.hasMetadata(SSE_METADATA, handler)) return own.handle();
+    if (Reflect.hasMetadata(BESIDE_THE_APPLICATION, context.getClass())) return own.handle();
     return from(runAndInvalidate(new Exchange(context, own), invalidate));
   }
 }

@@ -1,4 +1,12 @@
-import { type CanActivate, type ExecutionContext, Injectable, type INestApplication, Logger } from '@nestjs/common';
+import {
+  type CanActivate,
+  Controller,
+  type ExecutionContext,
+  Injectable,
+  type INestApplication,
+  Logger,
+  Post,
+} from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import request from 'supertest';
 import type { App } from 'supertest/types.js';
@@ -93,7 +101,8 @@ describe.each(PLATFORMS)('the admin API on %s', (platform) => {
     open.push(app);
     const http = request(app.getHttpServer());
     for (const path of ['/cache/admin', '/cache/admin/api/status', '/cache/admin/api/openapi.json']) {
-      expect((await http.get(path)).status).toBe(404);
+      const { status, headers } = await http.get(path);
+      expect([status, headers['content-type']]).toEqual([404, 'application/json; charset=utf-8']);
     }
     expect((await http.delete('/cache/keys?pattern=*')).status).toBe(404);
     expect((await http.post('/cache/clear-locks')).status).toBe(404);
@@ -136,6 +145,72 @@ describe.each(PLATFORMS)('the admin API on %s', (platform) => {
     expect((await seed.send('DELETE', '/keys', { pattern: 'x:*' })).body).toEqual({ deleted: 0 });
     expect((await request(app.getHttpServer()).get('/cache/admin')).status).toBe(404);
   });
+
+  it.each(['', 'v1'])(
+    'says that nothing is there, or that it cannot be read, in its own words: prefix "%s"',
+    async (prefix) => {
+      @Controller()
+      class OwnController {
+        // The short endpoint there is a DELETE.
+        @Post(['own', 'cache/keys'])
+        act(): string {
+          return 'done';
+        }
+      }
+      const app = await openHttpApp({
+        platform,
+        cache: { admin: { enabled: true, token: ADMIN_TOKEN } },
+        controllers: [OwnController],
+        configure: (each) => void each.setGlobalPrefix(prefix, { exclude: ['cache/admin'] }),
+      });
+      open.push(app);
+      const send = async (
+        method: 'get' | 'post' | 'delete',
+        path: string,
+        body?: string,
+        type = 'application/json',
+      ) => {
+        const call = request(app.getHttpServer())[method](`${prefix && '/'}${prefix}${path}`);
+        void call.set('authorization', `Bearer ${ADMIN_TOKEN}`);
+        const answer = await (body === undefined ? call : call.type(type).send(body));
+        return { answer, said: [answer.status, codeOf(answer)] };
+      };
+      const admin = '/cache/admin/api';
+      const large = JSON.stringify({ by: 'key', value: 'x'.repeat(1_100_000) });
+      const cases = [
+        ['get', `${admin}/nothing`, undefined, 404, 'NOT_FOUND'],
+        ['get', `${admin}/status/nothing`, undefined, 404, 'NOT_FOUND'],
+        ['post', `${admin}/status`, '{}', 404, 'NOT_FOUND'],
+        ['post', '/cache/admin/nothing', '{}', 404, 'NOT_FOUND'],
+        ['post', '/cache/admin', '{}', 404, 'NOT_FOUND'],
+        ['post', `${admin}/invalidations`, '{"by":hunter2', 400, 'BAD_REQUEST'],
+        ['delete', `${admin}/keys/YQ`, '{"hunter2"', 400, 'BAD_REQUEST'],
+        ['post', '/cache/clear-locks', '{"hunter2"', 400, 'BAD_REQUEST'],
+        ['delete', '/cache/keys', '{"hunter2"', 400, 'BAD_REQUEST'],
+        ['post', `${admin}/invalidations`, large, 413, 'BODY_TOO_LARGE'],
+      ] as const;
+      for (const [method, path, body, status, code] of cases) {
+        const { answer, said } = await send(method, path, body);
+        expect([path, ...said]).toEqual([path, status, code]);
+        expect(answer.headers).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+        expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
+        expect(answer.text).not.toContain('hunter2');
+      }
+      expect((await send('post', `${admin}/invalidations`, '<x/>', 'application/xml')).said).toEqual([
+        415,
+        'JSON_ONLY',
+      ]);
+      for (const [method, path, body] of [
+        ['post', '/own', '{"x"'],
+        ['post', '/cache/keys', '{'],
+        ['get', '/cache/x'],
+      ] as const) {
+        const { answer } = await send(method, path, body);
+        expect([path, answer.headers['content-type']]).toEqual([path, 'application/json; charset=utf-8']);
+      }
+      expect((await send('post', '/own')).answer.text).toBe('done');
+    },
+  );
 
   it('serves the page with and without a slash, under a strict policy and a new nonce each time', async () => {
     const { app } = await start({ platform });
@@ -208,7 +283,8 @@ describe.each(PLATFORMS)('the admin API on %s', (platform) => {
 
     it('shows a key, changes it and removes it', async () => {
       const { admin, cache } = await start({ platform, mode });
-      const key = 'user:ünï/1 \u001b[31m';
+      // Fastify alone would not find a part of a path that is longer than a hundred characters.
+      const key = `user:ünï/1 \u001b[31m${'x'.repeat(200)}`;
       await cache.set(key, { secret: 'hunter2' }, { ttl: '1m', grace: '1h', tags: ['users'] });
       const { status, body, text } = await admin.get(keyPath(key));
       expect([status, body]).toMatchObject([200, { key, type: 'value', stale: false, tags: ['users'] }]);

@@ -1,8 +1,8 @@
-import type { INestApplication } from '@nestjs/common';
+import { Controller, Get, type INestApplication } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { App } from 'supertest/types.js';
 import { openApiDocument } from '../../src/admin/openapi.ts';
-import { CacheHealthIndicator, CacheService, LockService, RateLimitService } from '../../src/index.ts';
+import { Cacheable, CacheHealthIndicator, CacheService, LockService, RateLimitService } from '../../src/index.ts';
 import type { AdminOptions, CacheModuleOptions } from '../../src/index.ts';
 import { ADMIN_TOKEN, AdminClient, keyPath } from '../support/admin-client.ts';
 import { walkTheAdminApi } from '../support/admin-walk.ts';
@@ -19,6 +19,16 @@ const READING =
   'evalsha eval script type pttl getrange strlen scan get mget exists xrevrange ping info dbsize pubsub publish echo time client cluster';
 const LOOKS = ['/status', '/stats', '/namespaces', '/keys', '/locks', '/limits', '/breakers', '/audit'];
 const reading = new Set(READING.split(' '));
+
+/** Where responses are cached, a request that is not safe invalidates those of its path; of the admin API none does. */
+@Controller('products')
+class CachedController {
+  @Get()
+  @Cacheable({ ttl: '1m', scope: 'public' })
+  all(): string {
+    return 'teapot';
+  }
+}
 
 describe.each([
   ['one server', 1, startStandalone, ({ url }: TestServers): CacheModuleOptions => ({ redis: { url, ...PATIENT } })],
@@ -52,6 +62,7 @@ describe.each([
     const policies = { otp: { name: 'otp', limit: 5, window: '1h' } } as const;
     const app = await openHttpApp({
       platform: 'express',
+      controllers: [CachedController],
       cache: { ...optionsOf(servers), rateLimit: { policies }, admin: { enabled: true, token: ADMIN_TOKEN, ...admin } },
       configure: (each) => void (each as NestExpressApplication).set('trust proxy', true),
     });
