@@ -21,7 +21,8 @@ const { values: flags, positionals: wanted } = parseArgs({
 });
 
 /** Our own and the raw limits are always there: figures need them. */
-const isPicked = ({ name }) => flags.only === undefined || /^(raw|nestjs-keep)/.test(name) || name.includes(flags.only);
+const isPicked = ({ name }) =>
+  flags.only === undefined || /^(raw|no guard|nestjs-keep)/.test(name) || name.includes(flags.only);
 const settings = {
   pick: (list) => list.filter(isPicked),
   ...(flags.quick && { isQuick: true, rounds: 3, sliceMs: 40 }),
