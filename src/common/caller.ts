@@ -29,7 +29,8 @@ type Bag = Readonly<Record<string, unknown>> | null | undefined;
 export function callerOf(context: ExecutionContext): Caller {
   switch (context.getType<string>()) {
     case 'http':
-      return callerOfRequest(context.switchToHttp().getRequest<Bag>());
+      // `switchToHttp` makes the context another object: this is on the path of every request.
+      return callerOfRequest(context.getArgByIndex<Bag>(0));
     case 'graphql': {
       const [, args, graphql] = context.getArgs<[unknown, unknown, Bag]>();
       const { user, ip, remoteAddress, request } = callerOfRequest(requestOf(graphql));
@@ -49,14 +50,24 @@ export function callerOf(context: ExecutionContext): Caller {
   }
 }
 
-function callerOfRequest(request: Bag): Caller {
-  const socket = bag(request?.['socket']) ?? bag(bag(request?.['raw'])?.['socket']);
-  return {
-    request: (request ?? NO_REQUEST) as LimitedRequest,
-    user: request?.['user'],
-    ip: request?.['ip'],
-    remoteAddress: socket?.['remoteAddress'],
-  };
+const callerOfRequest = (request: Bag): Caller => new RequestCaller((request ?? NO_REQUEST) as LimitedRequest);
+
+/** Asks the request when it is asked: frameworks work some of it out each time. */
+class RequestCaller implements Caller {
+  constructor(readonly request: LimitedRequest) {}
+
+  get user(): unknown {
+    return this.request.user;
+  }
+
+  get ip(): unknown {
+    return this.request.ip;
+  }
+
+  get remoteAddress(): unknown {
+    const { socket, raw } = this.request as LimitedRequest & { readonly socket?: unknown; readonly raw?: unknown };
+    return (bag(socket) ?? bag(bag(raw)?.['socket']))?.['remoteAddress'];
+  }
 }
 
 /** Where drivers of GraphQL put the request that an operation came with. */

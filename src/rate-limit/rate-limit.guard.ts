@@ -40,6 +40,8 @@ type MarkedContext = ExecutionContext & { [JUDGED]?: true };
 @Injectable()
 export class RateLimitGuard implements CanActivate {
   readonly #parts: GuardParts | undefined;
+  /** What applies to each handler, by its class: it may be inherited by several. */
+  readonly #plans = new WeakMap<object, Map<object, HandlerPlan>>();
 
   /** @param limits of a running `CacheModule`; without one, limited handlers fail */
   constructor(@Optional() limits?: RateLimitService) {
@@ -66,22 +68,28 @@ export class RateLimitGuard implements CanActivate {
 
   /** @throws RateLimitExceededError (429), StoreUnavailableError (503), or what the transport understands instead */
   canActivate(context: MarkedContext): boolean | Promise<boolean> {
-    const [handler, host] = [context.getHandler(), context.getClass()];
-    const rules = rulesFor(handler, host);
-    if (rules?.length === 0) return true;
-    const name = `${host.name}.${handler.name}`;
-    if (this.#parts === undefined) return rules === undefined || refuseToRun('RateLimit')(name);
-    const set = this.#parts.limits.policies.setFor(rules, name);
-    if (set === undefined || context[JUDGED] === true) return true;
+    const { set, refuse } = this.#planFor(context.getHandler(), context.getClass());
+    if (refuse !== undefined) return refuse();
+    if (this.#parts === undefined || set === undefined || context[JUDGED] === true) return true;
     context[JUDGED] = true;
     return this.#decide(this.#parts, set, context);
+  }
+
+  /** Worked out once: what decorators say does not change. */
+  #planFor(handler: NamedFunction, host: NamedFunction): HandlerPlan {
+    const known = this.#plans.get(handler)?.get(host);
+    if (known !== undefined) return known;
+    const plan = planOf(handler, host, this.#parts);
+    const byHost = this.#plans.get(handler) ?? new Map<object, HandlerPlan>();
+    this.#plans.set(handler, byHost.set(host, plan));
+    return plan;
   }
 
   #decide(parts: GuardParts, set: PolicySet, context: ExecutionContext): boolean | Promise<boolean> {
     const caller = callerOf(context);
     const request = this.shouldSkip?.(context) === true ? undefined : this.#requestOf(parts, set, caller, context);
     if (request === undefined) return true;
-    const response = context.getType() === 'http' ? context.switchToHttp().getResponse<HttpResponse>() : undefined;
+    const response = context.getType() === 'http' ? context.getArgByIndex<HttpResponse>(1) : undefined;
     const call: LimitedCall = { context, caller, request, response };
     const judgement = parts.limits.spend(request);
     if (!(judgement instanceof Promise)) return this.#act(parts, call, judgement);
@@ -122,6 +130,24 @@ export class RateLimitGuard implements CanActivate {
     const error = new RateLimitExceededError(retryAfterMs, violated, answers.refusalBody(judgement, caller));
     throw await transportException(error, context.getType());
   }
+}
+
+type NamedFunction = object & { readonly name: string };
+
+/** What a guard does about the calls of one handler. */
+interface HandlerPlan {
+  /** Undefined for one that is not limited. */
+  readonly set?: PolicySet | undefined;
+  /** Without the module: why it does not run. */
+  readonly refuse?: () => never;
+}
+
+function planOf(handler: NamedFunction, host: NamedFunction, parts: GuardParts | undefined): HandlerPlan {
+  const rules = rulesFor(handler, host);
+  if (rules?.length === 0) return {};
+  const name = `${host.name}.${handler.name}`;
+  if (parts !== undefined) return { set: parts.limits.policies.setFor(rules, name) };
+  return rules === undefined ? {} : { refuse: () => refuseToRun('RateLimit')(name) };
 }
 
 interface GuardParts {

@@ -1,4 +1,5 @@
 import type { Caller } from '../common/caller.ts';
+import type { Header } from './headers/header-form.ts';
 import { headersOf } from './headers/headers.ts';
 import { PROBLEM_JSON } from '../common/problem.ts';
 import { outageProblem, refusalProblem, retryAfterSeconds } from './problem.ts';
@@ -22,11 +23,10 @@ export class RateLimitResponse {
 
   /** On every answer, refused or not. */
   describe({ standings, decision }: Judgement, caller: Caller, response: HttpResponse): void {
-    const { headers: forms } = this.settings;
-    const headers = headersOf(forms, standings, this.settings);
+    const headers = headersOf(this.settings.headers, standings, this.settings);
     for (const [name, value] of headers) response.header(name, value);
-    if (decision.allowed) expose([...headers.keys()], caller, response);
-    else this.#announce(retryAfterSeconds(decision.retryAfterMs), [...headers.keys()], caller, response);
+    if (decision.allowed) expose(headers, caller, response);
+    else this.#announce(retryAfterSeconds(decision.retryAfterMs), headers, caller, response);
   }
 
   describeOutage(retryAfterMs: number, caller: Caller, response: HttpResponse): void {
@@ -43,16 +43,18 @@ export class RateLimitResponse {
   }
 
   /** Before the error is thrown: both platforms leave a type that ends in `+json` as it is. */
-  #announce(seconds: number, names: readonly string[], caller: Caller, response: HttpResponse): void {
-    response.header('Retry-After', String(seconds));
+  #announce(seconds: number, headers: readonly Header[], caller: Caller, response: HttpResponse): void {
+    const retryAfter: Header = ['Retry-After', String(seconds)];
+    response.header(...retryAfter);
     if (this.settings.errors === 'problem') response.header('Content-Type', PROBLEM_JSON);
-    expose([...names, 'Retry-After'], caller, response);
+    expose([...headers, retryAfter], caller, response);
   }
 }
 
 /** Scripts of other origins may read only the headers that are named here. */
-function expose(names: readonly string[], { request }: Caller, response: HttpResponse): void {
-  if (request.headers['origin'] === undefined || names.length === 0) return;
+function expose(headers: readonly Header[], { request }: Caller, response: HttpResponse): void {
+  if (request.headers['origin'] === undefined || headers.length === 0) return;
+  const names = headers.map(([name]) => name);
   const given = response.getHeader(EXPOSE);
   const exposed = typeof given === 'string' && given !== '' ? given.split(/\s*,\s*/) : [];
   const known = new Set(exposed.map((name) => name.toLowerCase()));

@@ -4,8 +4,7 @@ export interface HeaderSettings {
   readonly partitionSecret: string | undefined;
 }
 
+export type Header = readonly [name: string, value: string];
+
 /** One way to write down where a request stands with its policies: names and values. */
-export type HeaderForm = (
-  standings: readonly PolicyStanding[],
-  settings: HeaderSettings,
-) => readonly (readonly [name: string, value: string])[];
+export type HeaderForm = (standings: readonly PolicyStanding[], settings: HeaderSettings) => readonly Header[];

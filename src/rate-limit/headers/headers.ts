@@ -3,7 +3,7 @@ import type { RateLimitHeaders } from '../rate-limit.options.ts';
 import { draft10 } from './draft-10.ts';
 import { draft6 } from './draft-6.ts';
 import { draft7 } from './draft-7.ts';
-import type { HeaderForm, HeaderSettings } from './header-form.ts';
+import type { Header, HeaderForm, HeaderSettings } from './header-form.ts';
 import { legacy } from './legacy.ts';
 
 const FORMS: Readonly<Record<RateLimitHeaders, HeaderForm>> = {
@@ -18,10 +18,12 @@ export function headersOf(
   forms: readonly RateLimitHeaders[],
   standings: readonly PolicyStanding[],
   settings: HeaderSettings,
-): ReadonlyMap<string, string> {
-  const headers = new Map<string, string>();
+): readonly Header[] {
+  const [only, another] = forms;
+  if (only !== undefined && another === undefined) return FORMS[only](standings, settings);
+  const headers = new Map<string, Header>();
   for (const form of forms) {
-    for (const [name, value] of FORMS[form](standings, settings)) if (!headers.has(name)) headers.set(name, value);
+    for (const header of FORMS[form](standings, settings)) if (!headers.has(header[0])) headers.set(header[0], header);
   }
-  return headers;
+  return [...headers.values()];
 }
