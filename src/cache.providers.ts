@@ -25,7 +25,6 @@ import { MemoryCollectionsStore } from './collections/memory-collections.store.t
 import { KeySpace } from './common/keys.ts';
 import { LeveledLogger } from './common/leveled-logger.ts';
 import { MemoryKeyspace } from './common/memory-keyspace.ts';
-import { RetryAfterInterceptor } from './common/retry-after.interceptor.ts';
 import { ServiceExplorer } from './common/service.explorer.ts';
 import { Telemetry } from './common/telemetry.ts';
 import type { Tracing } from './common/tracing.ts';
@@ -320,7 +319,6 @@ export const providers: Provider[] = [
   CacheableExplorer,
   LockExplorer,
   CircuitBreakerExplorer,
-  RetryAfterInterceptor,
   {
     provide: RoutePolicies,
     inject: [OPTIONS, CacheEngine],

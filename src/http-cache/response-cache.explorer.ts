@@ -2,6 +2,7 @@ import { Injectable, Logger, type OnModuleInit, RequestMethod } from '@nestjs/co
 import { GUARDS_METADATA, METHOD_METADATA, SSE_METADATA } from '@nestjs/common/constants.js';
 import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { type CacheableOperation, cacheableOperationOf, templatesOf } from '../cache/cacheable.decorator.ts';
+import { requestPlaceholdersOf } from '../cache/request-placeholders.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { isMessageHandler, isRoute } from '../common/route-metadata.ts';
 import { type WrappedMethod, wrappedMethodsOf } from '../common/wrapped-methods.ts';
@@ -37,6 +38,14 @@ export class ResponseCacheExplorer implements OnModuleInit {
       }
     }
     if (faults.length > 0) throw new InvalidOptionsError('Wrong @Cacheable', faults);
+  }
+
+  /** Whether any route is cached, or has decorators that read the request. */
+  areNeeded(): boolean {
+    return wrappedMethodsOf(this.modules).some(
+      ({ method }) =>
+        isRoute(method) && (cacheableOperationOf(method) !== undefined || requestPlaceholdersOf(method).length > 0),
+    );
   }
 
   /** Routes that want the cache behind their interceptors get it there: before they are registered. */

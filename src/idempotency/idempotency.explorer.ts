@@ -24,6 +24,11 @@ export class IdempotencyExplorer implements OnModuleInit {
     const faults = wrappedMethodsOf(this.modules).flatMap(faultOf);
     if (faults.length > 0) throw new InvalidOptionsError('Wrong @Idempotent', faults);
   }
+
+  /** Whether any route of the application is idempotent. */
+  exist(): boolean {
+    return wrappedMethodsOf(this.modules).some(({ method }) => idempotentOperationOf(method) !== undefined);
+  }
 }
 
 function faultOf({ name, method }: WrappedMethod): string[] {

@@ -1,17 +1,27 @@
 import 'reflect-metadata';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  type ArgumentsHost,
   BadRequestException,
+  type CanActivate,
+  Catch,
   Controller,
+  type ExceptionFilter,
   Get,
+  type HttpException,
   Inject,
   Injectable,
+  type MiddlewareConsumer,
   Module,
+  type NestModule,
   Param,
+  RequestMethod,
   Res,
   Scope,
   ServiceUnavailableException,
   type Type,
+  UseFilters,
+  UseGuards,
 } from '@nestjs/common';
 import { LazyModuleLoader, REQUEST } from '@nestjs/core';
 import { Test, type TestingModule } from '@nestjs/testing';
@@ -379,6 +389,31 @@ describe('a fallback method', () => {
   });
 });
 
+@Catch()
+class AnswerOtherwise implements ExceptionFilter {
+  catch(error: HttpException, host: ArgumentsHost): void {
+    const response = host.switchToHttp().getResponse<{ status: (code: number) => { send: (body: object) => void } }>();
+    response.status(error.getStatus()).send({ own: error.message });
+  }
+}
+
+@Injectable()
+class RefuseAll implements CanActivate {
+  canActivate(): boolean {
+    throw new CircuitOpenError('guard', 2_500);
+  }
+}
+
+@Module({})
+class RefuseEarly implements NestModule {
+  configure(consumer: MiddlewareConsumer): void {
+    const refuse = () => {
+      throw new CircuitOpenError('middleware', 1);
+    };
+    consumer.apply(refuse).forRoutes({ path: 'payments/early', method: RequestMethod.GET });
+  }
+}
+
 describe.each(PLATFORMS)('a route behind a circuit, on %s', (platform) => {
   @Controller('payments')
   class PaymentsController {
@@ -404,6 +439,18 @@ describe.each(PLATFORMS)('a route behind a circuit, on %s', (platform) => {
       return Promise.reject(new CircuitOpenError('own', 90_000));
     }
 
+    @UseFilters(AnswerOtherwise)
+    @Get('filtered')
+    async filtered(): Promise<never> {
+      return Promise.reject(new CircuitOpenError('filtered', 90_000));
+    }
+
+    @UseGuards(RefuseAll)
+    @Get('guarded')
+    guarded(): object {
+      return {};
+    }
+
     @Get('other')
     async other(): Promise<never> {
       return Promise.reject(new ServiceUnavailableException());
@@ -412,7 +459,7 @@ describe.each(PLATFORMS)('a route behind a circuit, on %s', (platform) => {
 
   let app: Awaited<ReturnType<typeof openHttpApp>>;
   beforeAll(async () => {
-    app = await openHttpApp({ platform, controllers: [PaymentsController] });
+    app = await openHttpApp({ platform, imports: [RefuseEarly], controllers: [PaymentsController] });
   });
   afterAll(() => app.close());
   const get = (path: string) => request(app.getHttpServer()).get(`/payments/${path}`);
@@ -427,6 +474,15 @@ describe.each(PLATFORMS)('a route behind a circuit, on %s', (platform) => {
   it('falls back', async () => {
     expect((await get('below/bad').expect(200)).body).toEqual({ id: 'bad', message: 'no answer' });
     expect((await get('below/good').expect(200)).body).toEqual({ id: 'good' });
+  });
+
+  it.each([
+    ['filtered', '90'],
+    ['guarded', '3'],
+    ['early', '1'],
+  ])('says when to come back whoever refuses and whoever answers: %s', async (path, seconds) => {
+    const { headers, status } = await get(path);
+    expect([status, headers['retry-after']]).toEqual([503, seconds]);
   });
 
   it('keeps what the handler says itself, and says nothing about the errors of others', async () => {

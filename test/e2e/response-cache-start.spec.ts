@@ -11,9 +11,10 @@ import {
   Sse,
   type Type,
 } from '@nestjs/common';
+import { ApplicationConfig } from '@nestjs/core';
 import { MessagePattern } from '@nestjs/microservices';
 import { EMPTY, type Observable } from 'rxjs';
-import { Cacheable, type CacheModuleOptions } from '../../src/index.ts';
+import { Cacheable, CacheEvict, type CacheModuleOptions, Idempotent, RateLimit } from '../../src/index.ts';
 import { openHttpApp } from '../support/http-app.ts';
 
 const start = async (controllers: Type[], providers: Type[] = [], cache: CacheModuleOptions = {}): Promise<string> =>
@@ -143,5 +144,53 @@ describe('@Cacheable on a handler of messages', () => {
     await expect(start([Messages])).resolves.toBe('it started');
     expect(warn).toHaveBeenCalledWith(expect.stringContaining('Messages.sum answers messages'));
     warn.mockRestore();
+  });
+});
+
+describe('an application', () => {
+  @Controller('plain')
+  class Plain {
+    @RateLimit(5, 60)
+    @Get()
+    find(): string {
+      return 'found';
+    }
+  }
+  @Controller('cached')
+  class Cached {
+    @Cacheable('1m')
+    @Get()
+    find(): string {
+      return 'found';
+    }
+  }
+  @Controller('evicting')
+  class Evicting {
+    @CacheEvict({ keys: ['item:{params.id}'] })
+    @Post(':id')
+    async change(): Promise<string> {
+      return Promise.resolve('changed');
+    }
+  }
+  @Controller('idempotent')
+  class Repeated {
+    @Idempotent()
+    @Post()
+    create(): string {
+      return 'created';
+    }
+  }
+
+  it.each([
+    ['none of its routes is cached or idempotent', [Plain], 0],
+    ['one of them is cached', [Plain, Cached], 1],
+    ['one of them evicts what its request names', [Plain, Evicting], 1],
+    ['one of them is idempotent', [Plain, Repeated], 1],
+    ['it has routes of all kinds', [Plain, Cached, Evicting, Repeated], 1],
+  ])('pays for an interceptor only where a route needs one: %s', async (_, controllers: Type[], interceptors) => {
+    const app = await openHttpApp({ platform: 'express', controllers });
+    const placed = app.get(ApplicationConfig, { strict: false }).getGlobalInterceptors();
+    await app.close();
+    expect(placed).toHaveLength(interceptors);
   });
 });
