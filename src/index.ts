@@ -12,7 +12,7 @@ export type { Factory, FactoryContext } from './cache/cache-factory.ts';
 export type { CacheMetricsSnapshot as CacheMetrics } from './cache/cache-metrics.ts';
 export type { CacheStats, LocalStats, ServerStats } from './cache/cache-stats.ts';
 export type { StatsWindow, WindowStats } from './cache/cache-windows.ts';
-export type { Loaded, WarmEntry, WarmReport } from './cache/cache-batch.ts';
+export type { Loaded, WarmEntry, WarmOptions, WarmReport } from './cache/cache-batch.ts';
 
 export { Cacheable, type CacheableOptions } from './cache/cacheable.decorator.ts';
 export type {

@@ -1,5 +1,8 @@
-import type { GetOrSetOptions } from './get-or-set.options.ts';
 import type { Duration } from '../common/duration.ts';
+import { InvalidOptionsError } from '../common/errors.ts';
+import { integer, type RulesOf } from '../common/option-rules.ts';
+import { readOptions } from '../common/read-options.ts';
+import type { GetOrSetOptions } from './get-or-set.options.ts';
 
 /** What `getOrSetMany` gets from its factory: a value for each key that has one. */
 export type Loaded<T> = ReadonlyMap<string, T> | Readonly<Record<string, T>>;
@@ -70,6 +73,21 @@ export interface WarmEntry {
   readonly key: string;
   readonly ttl?: number | Duration | GetOrSetOptions;
   readonly factory: () => unknown;
+}
+
+export interface WarmOptions {
+  /** How many keys are loaded at a time. 1 to 1000. @default 8 */
+  readonly concurrency?: number;
+}
+
+const WARM_RULES = { concurrency: integer(1, 1_000) } satisfies RulesOf<WarmOptions>;
+
+/** @throws InvalidOptionsError */
+export function readConcurrency(options: WarmOptions): number {
+  const faults: string[] = [];
+  const { concurrency = 8 } = readOptions(options, WARM_RULES, faults);
+  if (faults.length > 0) throw new InvalidOptionsError('Wrong options of warm()', faults);
+  return concurrency;
 }
 
 export interface WarmReport {

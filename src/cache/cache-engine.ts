@@ -71,7 +71,7 @@ export class CacheEngine {
   }: CacheEngineParts) {
     const { metrics, notices } = this;
     const now = (): number => store.now();
-    const { maxValueBytes: maxBytes, compressAboveBytes, maxLatencyMs } = options;
+    const { maxValueBytes: maxBytes, compressAboveBytes, maxLatencyMs, batchSize } = options;
     const tags = new CacheTags(store, keys);
     const keeper = new CacheKeeper(tags, metrics, { maxBytes, compressAboveBytes }, now);
     const isAway = (name: string): boolean => store.shardOf(keys.root + name)?.isAvailable !== true;
@@ -97,6 +97,6 @@ export class CacheEngine {
     this.refresh = refresh;
     const load = new CacheLoad({ reader, refresh, local, journal, backoff, metrics, now });
     this.stack = new CacheStack({ reader, load, refresh, local, journal, trace });
-    this.writer = new CacheWriter({ store, tags, keeper, local, journal, recovery, notices, metrics });
+    this.writer = new CacheWriter({ store, tags, keeper, local, journal, recovery, notices, metrics, batchSize });
   }
 }

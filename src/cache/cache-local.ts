@@ -47,6 +47,16 @@ export class CacheLocal {
     if (entry !== undefined) this.tier.put(this.nameOf(key), entry, value);
   }
 
+  /** Holds what the caller wants in this process only. */
+  holdOwn(key: string, entry: CacheEntry, value: unknown): void {
+    this.tier.putOwn(this.nameOf(key), entry, value);
+  }
+
+  /** What is served here and held nowhere else, as the caller wants it. */
+  own(key: string): CacheEntry | undefined {
+    return this.tier.own(this.nameOf(key));
+  }
+
   /** What is held under a key, fresh or in grace; perhaps it was invalidated by a tag. */
   kept(key: string): CacheEntry | undefined {
     return this.tier.kept(this.nameOf(key));

@@ -105,7 +105,8 @@ export class CacheRefresh {
     const isWanted = options.tier !== 'l2' && local.refreshes.get(key) === flight;
     if (entry === undefined || !isWanted) return copy;
     const isShared = lease !== undefined && local.holdsStored;
-    if (isShared || isLocal === true) local.hold(key, entry, copy.value);
+    if (isLocal === true) local.holdOwn(key, entry, copy.value);
+    else if (isShared) local.hold(key, entry, copy.value);
     local.holdAlone(key, entry, copy.value, DEGRADED_TTL_MS);
     return copy;
   }

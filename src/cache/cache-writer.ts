@@ -2,9 +2,11 @@ import { isStoreFailure } from '../common/errors.ts';
 import { globMatcher } from '../common/glob.ts';
 import type { Shard } from '../redis/availability.types.ts';
 import type { Encoded } from '../common/codec.ts';
-import type { Stamps } from './cache-entry.ts';
+import { chunksOf } from './cache-batch.ts';
+import type { CacheEntry, Stamps } from './cache-entry.ts';
 import type { CacheJournal, InvalidationMode } from './cache-journal.ts';
 import { lifetime, type CacheKeeper } from './cache-keeper.ts';
+import { copyOf } from './cache-reader.ts';
 import type { CacheLocal } from './cache-local.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
 import type { CacheRecovery } from './cache-recovery.ts';
@@ -23,6 +25,8 @@ export interface CacheWriterParts {
   readonly recovery: CacheRecovery;
   readonly notices: Notices;
   readonly metrics: CacheMetrics;
+  /** How many keys one command is about at most. */
+  readonly batchSize: number;
 }
 
 /** One change: how this process forgets, how the server is told, and what to remember when it could not be. */
@@ -35,6 +39,16 @@ interface Change<R> {
   /** The answer while the server is away. */
   readonly away: () => R;
 }
+
+/** What is done in several steps on one shard. */
+interface Batches {
+  readonly names: readonly string[];
+  readonly shard: Shard | undefined;
+  readonly batchSize: number;
+}
+
+/** @param away to be told when the shard did not answer: it is undefined for the batches that follow */
+type BatchAct<R> = (batch: readonly string[], shard: Shard | undefined, away: () => void) => Promise<R>;
 
 const NO_VERSIONS: Versions = new Map();
 
@@ -61,19 +75,21 @@ export class CacheWriter {
       if (encoded !== undefined) ready.push({ encoded, ...item });
     }
     this.parts.local.forget(keys);
-    return this.turn.add({ keys, ready, stampNames, options });
+    const writes = { keys, ready, stampNames, options };
+    if (keys.length <= this.parts.batchSize) return this.turn.add(writes);
+    this.turn.flush();
+    return this.store(writes, this.parts.batchSize);
   }
 
-  private async store(writes: Writes): Promise<void> {
-    const { keys, ready } = writes;
-    await this.perShard(keys, this.shardOf, (own, shard) => {
-      if (own === keys) return this.storeOn(shard, writes);
-      const mine = new Set(own);
-      return this.storeOn(shard, { ...writes, keys: own, ready: ready.filter(({ key }) => mine.has(key)) });
+  private async store(writes: Writes, batchSize = Infinity): Promise<void> {
+    await this.perShard(writes.keys, this.shardOf, (own, shard) => {
+      const storeBatch: BatchAct<void> = (batch, reachable, away) =>
+        this.storeOn(reachable, partOf(writes, batch), away);
+      return this.inBatches({ names: own, shard, batchSize }, storeBatch);
     });
   }
 
-  private async storeOn(shard: Shard | undefined, all: Writes): Promise<void> {
+  private async storeOn(shard: Shard | undefined, all: Writes, away: () => void): Promise<void> {
     const { local, journal, tags } = this.parts;
     const { keys, options } = all;
     const writes = { ...all, stampNames: tags.placed(keys[0] ?? '', all.stampNames) };
@@ -83,7 +99,10 @@ export class CacheWriter {
       forget: () => local.forget(keys),
       act: () => (options.tier === 'l1' ? this.drop(writes) : this.write(writes)),
       journal: () => journal.addKeys(keys),
-      away: () => undefined,
+      away: () => {
+        away();
+        return undefined;
+      },
     });
     if (stamps === undefined && shard?.isAvailable === true) return;
     for (const item of writes.ready) this.hold(item, stamps, options);
@@ -91,17 +110,22 @@ export class CacheWriter {
 
   /** How many of the keys there were. */
   async del(keys: readonly string[]): Promise<number> {
-    const { store, local, journal, notices, metrics } = this.parts;
-    const counts = await this.perShard(keys, this.shardOf, (own, shard) =>
-      this.invalidate({
-        shard,
-        forget: () => local.forget(own),
-        act: () => notices.send({ keys: own }, (notice) => store.del(own, notice)),
-        journal: () => journal.addKeys(own),
-        away: () => 0,
-      }),
+    const { store, local, journal, notices, metrics, batchSize } = this.parts;
+    const counts = await this.perShard(keys, this.shardOf, (names, shard) =>
+      this.inBatches({ names, shard, batchSize }, (own, reachable, away) =>
+        this.invalidate({
+          shard: reachable,
+          forget: () => local.forget(own),
+          act: () => notices.send({ keys: own }, (notice) => store.del(own, notice)),
+          journal: () => journal.addKeys(own),
+          away: () => {
+            away();
+            return 0;
+          },
+        }),
+      ),
     );
-    const removed = sum(counts);
+    const removed = sum(counts.flat());
     metrics.deletes += removed;
     metrics.invalidated.key += keys.length;
     return removed;
@@ -152,6 +176,8 @@ export class CacheWriter {
   /** Gives a key of any type a new time to live; false when there is none, or the server is away. */
   async expire(key: string, ttlMs: number): Promise<boolean> {
     const { store, local, journal, notices } = this.parts;
+    const own = local.own(key);
+    if (own !== undefined) return this.expireOwn(key, own, ttlMs);
     return this.invalidate({
       shard: this.shardOf(key),
       forget: () => local.forget([key]),
@@ -159,6 +185,14 @@ export class CacheWriter {
       journal: () => journal.addKeys([key]),
       away: () => false,
     });
+  }
+
+  /** Of what is held nowhere else nobody has to be told. */
+  private expireOwn(key: string, own: CacheEntry, ttlMs: number): boolean {
+    const freshUntilMs = this.parts.store.now() + ttlMs;
+    const keptUntilMs = freshUntilMs + own.keptUntilMs - own.freshUntilMs;
+    this.parts.local.holdOwn(key, { ...own, freshUntilMs, keptUntilMs }, copyOf(own).value);
+    return true;
   }
 
   /** Makes values stale now, kept for their grace; how many there were. */
@@ -195,6 +229,15 @@ export class CacheWriter {
       else group.push(name);
     }
     return Promise.all([...groups].map(([shard, own]) => act(own, shard)));
+  }
+
+  /** One after the other, so that the server is never busy for long; those after one that it did not answer wait for nothing. */
+  private async inBatches<R>({ names, shard, batchSize }: Batches, act: BatchAct<R>): Promise<R[]> {
+    const results: R[] = [];
+    let reachable = shard;
+    const away = (): void => (reachable = undefined);
+    for (const batch of chunksOf(names, batchSize)) results.push(await act(batch, reachable, away));
+    return results;
   }
 
   /** Of what is not to be kept, or cannot be for its size, nothing. */
@@ -259,7 +302,7 @@ export class CacheWriter {
     const times = lifetime(options.ttlMs, options);
     const entry = keeper.entryOf({ costMs: 0, stamps: stamps ?? [], ...times, ...encoded });
     if (stamps !== undefined) {
-      local.hold(key, entry, value);
+      local.holdOwn(key, entry, value);
       metrics.sets++;
     }
     local.holdAlone(key, entry, value, options.ttlMs);
@@ -286,6 +329,13 @@ export class CacheWriter {
     this.parts.recovery.wakeUp();
     return away();
   }
+}
+
+/** What is about some of the keys. */
+function partOf(writes: Writes, keys: readonly string[]): Writes {
+  if (keys.length === writes.keys.length) return writes;
+  const own = new Set(keys);
+  return { ...writes, keys, ready: writes.ready.filter(({ key }) => own.has(key)) };
 }
 
 const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);

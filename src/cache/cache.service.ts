@@ -10,8 +10,18 @@ import { stablePercent } from '../common/stable-hash.ts';
 import type { LockService } from '../lock/lock.service.ts';
 import type { MessageCallback, PubSub, SubscribeOptions } from '../message-bus/pub-sub.ts';
 import type { RateLimitService } from '../rate-limit/rate-limit.service.ts';
+import type { Shard } from '../redis/availability.types.ts';
 import type { RedisClient, RedisConnection } from '../redis/redis.connection.ts';
-import { BatchLoader, chunksOf, warmUp, type Loaded, type WarmEntry, type WarmReport } from './cache-batch.ts';
+import {
+  BatchLoader,
+  chunksOf,
+  readConcurrency,
+  warmUp,
+  type Loaded,
+  type WarmEntry,
+  type WarmOptions,
+  type WarmReport,
+} from './cache-batch.ts';
 import type { CacheEngine } from './cache-engine.ts';
 import type { ReadOrder } from './cache-read.ts';
 import type { CacheStack } from './cache-stack.ts';
@@ -99,14 +109,17 @@ export class CacheService {
     return held === undefined ? this.#get(key) : Promise.resolve(held as T);
   }
 
-  async #get<T>(key: string): Promise<T | undefined> {
+  /** @param lost the shards that did not answer: they are not asked, and those that do not now are added */
+  async #get<T>(key: string, lost?: Set<Shard | undefined>): Promise<T | undefined> {
     const counts = this.#counts;
     const options = this.#parts.read.forRead(undefined);
     const fullKey = this.#full(key);
+    const { stack, store } = this.#parts.engine;
     const startedAt = performance.now();
-    const seen = await this.#unlessAway(
-      this.#parts.engine.stack.find<T>(fullKey, this.#epochsOf(fullKey), options.tier),
-    );
+    const isLost = lost?.has(store.shardOf(fullKey)) === true;
+    const found = isLost ? undefined : stack.find<T>(fullKey, this.#epochsOf(fullKey), options.tier);
+    const seen = found && (await this.#unlessAway(found));
+    if (seen === undefined) lost?.add(store.shardOf(fullKey));
     counts.reads.record(performance.now() - startedAt);
     if (seen?.kind === 'fresh') {
       counts.storeHits++;
@@ -140,16 +153,17 @@ export class CacheService {
    */
   getOrSet<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
     const options = this.#parts.read.known(ttl);
-    if (options?.isServedAtOnce !== true) return this.#lookAndLoad(key, ttl, factory);
+    if (options?.isServedAtOnce !== true || !this.#isEverythingCached) return this.#lookAndLoad(key, ttl, factory);
     const held = this.#peek(key, options);
     // Not an async method itself: a hit in memory costs one promise.
     return held === undefined ? this.#load(key, ttl, factory, options) : Promise.resolve(held as T);
   }
 
-  /** For options that are new, or ask more of a hit in memory than to be fresh. */
+  /** For options that are new, or ask more of a hit in memory than to be fresh, and while caching is rolled out. */
   async #lookAndLoad<T>(key: string, ttl: Ttl<T>, factory: Factory<T>): Promise<T> {
     const options = this.#parts.read.forRead(ttl);
-    const held = this.#peek(key, options);
+    const isCached = this.#isEverythingCached || this.#isCached(this.#full(key));
+    const held = isCached ? this.#peek(key, options) : undefined;
     if (
       held !== undefined &&
       (options.isServedAtOnce || (await this.#isServed(held, this.#order(key, options, factory))))
@@ -170,8 +184,7 @@ export class CacheService {
   }
 
   async del(...keys: string[]): Promise<void> {
-    const fullKeys = keys.map((key) => this.#full(key));
-    for (const chunk of chunksOf(fullKeys, this.#parts.options.batchSize)) await this.#parts.engine.writer.del(chunk);
+    await this.#parts.engine.writer.del(keys.map((key) => this.#full(key)));
   }
 
   /** Whether there is a value or collection; while the server is away, whether this process holds a value. */
@@ -204,8 +217,11 @@ export class CacheService {
   /** Removes everything under this application's prefix and version, or in this namespace; collections too. */
   async reset(): Promise<void> {
     const { keys, engine } = this.#parts;
-    await engine.writer.bump([this.#scope.epochs.at(-1) ?? epochStamp('')], 'delete');
-    await engine.writer.delPattern(keys.pattern(escapeGlob(this.#scope.prefix) + '*'));
+    // Together, so that a server that does not answer is waited for once.
+    await Promise.all([
+      engine.writer.bump([this.#scope.epochs.at(-1) ?? epochStamp('')], 'delete'),
+      engine.writer.delPattern(keys.pattern(escapeGlob(this.#scope.prefix) + '*')),
+    ]);
   }
 
   /** Whole seconds, -1 without expiry, -2 without key. @throws StoreUnavailableError, OutcomeUnknownError */
@@ -214,7 +230,8 @@ export class CacheService {
   }
 
   async #ttl(fullKey: string): Promise<number> {
-    const { store, stack } = this.#parts.engine;
+    const { store, stack, local } = this.#parts.engine;
+    if (local.own(fullKey) !== undefined) return inSeconds(local.ageing(fullKey)?.remainingMs ?? 0);
     const seen = await stack.find(fullKey, this.#epochsOf(fullKey), this.#parts.options.tier);
     if (seen.kind === 'stale' || (seen.kind === 'missing' && seen.distrusted !== undefined)) return -2;
     if (seen.kind === 'fresh' && seen.entry !== undefined) return inSeconds(seen.entry.freshUntilMs - store.now());
@@ -227,16 +244,23 @@ export class CacheService {
     const fullKey = this.#full(key);
     const ttlMs = toMs(ttlSeconds, 's', 'ttlSeconds');
     if ((await this.#ttl(fullKey)) === -2) return false;
-    return ttlMs === 0
-      ? (await this.#parts.engine.writer.del([fullKey])) === 1
-      : this.#parts.engine.writer.expire(fullKey, ttlMs);
+    const { writer, local } = this.#parts.engine;
+    if (ttlMs > 0) return writer.expire(fullKey, ttlMs);
+    const isOwn = local.own(fullKey) !== undefined;
+    return (await writer.del([fullKey])) === 1 || isOwn;
   }
 
   async getMany<T>(keys: string[]): Promise<(T | undefined)[]> {
     keys.forEach((key) => this.#full(key));
     const values: (T | undefined)[] = [];
+    const lost = new Set<Shard | undefined>();
+    const read = this.#parts.read.forRead(undefined);
     for (const chunk of chunksOf(keys, this.#parts.options.batchSize)) {
-      values.push(...(await Promise.all(chunk.map((key) => this.get<T>(key)))));
+      const reads = chunk.map((key) => {
+        const held = this.#peek(key, read);
+        return held === undefined ? this.#get<T>(key, lost) : (held as T);
+      });
+      values.push(...(await Promise.all(reads)));
     }
     return values;
   }
@@ -244,9 +268,7 @@ export class CacheService {
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>, ttl?: SetTtl): Promise<void> {
     const options = this.#parts.read.forWrite(ttl);
     const items = [...entries].map(([key, value]) => ({ key: this.#full(key), value }));
-    for (const chunk of chunksOf(items, this.#parts.options.batchSize)) {
-      await this.#parts.engine.writer.set(chunk, this.#stampNames(options), options);
-    }
+    await this.#parts.engine.writer.set(items, this.#stampNames(options), options);
   }
 
   /**
@@ -271,9 +293,13 @@ export class CacheService {
     return new Map(found.flatMap(([key, value]) => (value === undefined ? [] : [[key, value as T] as const])));
   }
 
-  /** Loads what is not there yet, before it is asked for. A factory that fails is in the report and stops nothing. */
-  async warm(entries: Iterable<WarmEntry>, { concurrency = 8 }: { concurrency?: number } = {}): Promise<WarmReport> {
-    return warmUp(entries, concurrency, async ({ key, ttl, factory }) => {
+  /**
+   * Loads what is not there yet, before it is asked for, `concurrency` keys at a time: 1 to 1000, 8 unless said. A
+   * factory that fails is in the report and stops nothing.
+   * @throws InvalidOptionsError
+   */
+  async warm(entries: Iterable<WarmEntry>, options: WarmOptions = {}): Promise<WarmReport> {
+    return warmUp(entries, readConcurrency(options), async ({ key, ttl, factory }) => {
       if (!this.#parts.options.warmup) return false;
       const run = { began: false };
       await this.getOrSet<unknown>(key, ttl ?? {}, () => ((run.began = true), factory()));
@@ -286,75 +312,75 @@ export class CacheService {
     return new CacheService(this.#parts, scopeWithin(this.#scope, name, this.#parts.separator));
   }
 
-  sadd(key: string, ...members: CollectionValue[]): Promise<number> {
+  async sadd(key: string, ...members: CollectionValue[]): Promise<number> {
     return this.#parts.collections.sadd(this.#name(key), ...members);
   }
 
-  srem(key: string, ...members: CollectionValue[]): Promise<number> {
+  async srem(key: string, ...members: CollectionValue[]): Promise<number> {
     return this.#parts.collections.srem(this.#name(key), ...members);
   }
 
-  sismember(key: string, member: CollectionValue): Promise<boolean> {
+  async sismember(key: string, member: CollectionValue): Promise<boolean> {
     return this.#parts.collections.sismember(this.#name(key), member);
   }
 
-  smembers(key: string): Promise<string[]> {
+  async smembers(key: string): Promise<string[]> {
     return this.#parts.collections.smembers(this.#name(key));
   }
 
-  scard(key: string): Promise<number> {
+  async scard(key: string): Promise<number> {
     return this.#parts.collections.scard(this.#name(key));
   }
 
-  hset(key: string, field: CollectionValue, value: CollectionValue): Promise<number> {
+  async hset(key: string, field: CollectionValue, value: CollectionValue): Promise<number> {
     return this.#parts.collections.hset(this.#name(key), field, value);
   }
 
-  hget(key: string, field: CollectionValue): Promise<string | undefined> {
+  async hget(key: string, field: CollectionValue): Promise<string | undefined> {
     return this.#parts.collections.hget(this.#name(key), field);
   }
 
-  hgetall(key: string): Promise<Record<string, string>> {
+  async hgetall(key: string): Promise<Record<string, string>> {
     return this.#parts.collections.hgetall(this.#name(key));
   }
 
-  hdel(key: string, ...fields: CollectionValue[]): Promise<number> {
+  async hdel(key: string, ...fields: CollectionValue[]): Promise<number> {
     return this.#parts.collections.hdel(this.#name(key), ...fields);
   }
 
-  lpush(key: string, ...values: CollectionValue[]): Promise<number> {
+  async lpush(key: string, ...values: CollectionValue[]): Promise<number> {
     return this.#parts.collections.lpush(this.#name(key), ...values);
   }
 
-  rpush(key: string, ...values: CollectionValue[]): Promise<number> {
+  async rpush(key: string, ...values: CollectionValue[]): Promise<number> {
     return this.#parts.collections.rpush(this.#name(key), ...values);
   }
 
-  lpop(key: string): Promise<string | undefined> {
+  async lpop(key: string): Promise<string | undefined> {
     return this.#parts.collections.lpop(this.#name(key));
   }
 
-  rpop(key: string): Promise<string | undefined> {
+  async rpop(key: string): Promise<string | undefined> {
     return this.#parts.collections.rpop(this.#name(key));
   }
 
-  lrange(key: string, start: number, stop: number): Promise<string[]> {
+  async lrange(key: string, start: number, stop: number): Promise<string[]> {
     return this.#parts.collections.lrange(this.#name(key), start, stop);
   }
 
-  incr(key: string): Promise<number> {
+  async incr(key: string): Promise<number> {
     return this.#parts.collections.incr(this.#name(key));
   }
 
-  incrby(key: string, amount: number): Promise<number> {
+  async incrby(key: string, amount: number): Promise<number> {
     return this.#parts.collections.incrby(this.#name(key), amount);
   }
 
-  decr(key: string): Promise<number> {
+  async decr(key: string): Promise<number> {
     return this.#parts.collections.decr(this.#name(key));
   }
 
-  publish(channel: string, message: unknown): Promise<void> {
+  async publish(channel: string, message: unknown): Promise<void> {
     return this.#parts.pubSub.publish(this.#name(channel), message);
   }
 
@@ -362,7 +388,7 @@ export class CacheService {
    * Resolves when subscribed; the result unsubscribes. Delivery is at most once: `onResync` is called when messages may
    * have been missed.
    */
-  subscribe(
+  async subscribe(
     channel: string,
     // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the contract: a message is whatever was published
     callback: (message: any) => void | Promise<void>,
@@ -372,17 +398,17 @@ export class CacheService {
   }
 
   /** A lease's token, or null when somebody holds it. It is not renewed: see `LockService` for locks that are. */
-  acquireLock(lockKey: string, ttlMs: number): Promise<string | null> {
+  async acquireLock(lockKey: string, ttlMs: number): Promise<string | null> {
     return this.#parts.locks.acquireLock(this.#name(lockKey), ttlMs);
   }
 
   /** False when the token is not the holder's. */
-  releaseLock(lockKey: string, token: string): Promise<boolean> {
+  async releaseLock(lockKey: string, token: string): Promise<boolean> {
     return this.#parts.locks.releaseLock(this.#name(lockKey), token);
   }
 
   /** Whether one more call is within the limit; spends it if so. */
-  checkRateLimit(key: string, limit: number, ttlSeconds: number): Promise<boolean> {
+  async checkRateLimit(key: string, limit: number, ttlSeconds: number): Promise<boolean> {
     return this.#parts.limits.checkRateLimit(this.#name(key), limit, ttlSeconds);
   }
 
@@ -440,7 +466,7 @@ export class CacheService {
 
   /** What this process holds; a key that is not a text is never held. */
   #peek(key: string, options: ResolvedReadOptions, counts = options.counts ?? this.#counts): unknown {
-    if (!this.#isEverythingCached || typeof key !== 'string') return undefined;
+    if (typeof key !== 'string') return undefined;
     const prefix = this.#prefix;
     return this.#stack.peek(prefix === '' ? key : prefix + key, options, counts);
   }
@@ -460,7 +486,8 @@ export class CacheService {
   }
 
   async #bump(tags: readonly string[], mode: 'delete' | 'expire'): Promise<void> {
-    const names = checkedTags(tags).map(tagStamp);
+    // However many there are: only an entry carries a bounded number of them.
+    const names = [...new Set(tags.flatMap((tag) => checkedTags([tag])))].map(tagStamp);
     if (names.length > 0) await this.#parts.engine.writer.bump(names, mode);
   }
 

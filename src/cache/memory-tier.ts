@@ -22,7 +22,7 @@ interface Held extends Unpacked {
   readonly servedUntilMs: number;
   /**
    * Made while the server was away: nobody else's invalidation can have reached it. It is not compared with versions,
-   * but belongs to its time: 0 for what the server knows of.
+   * but belongs to its time: 0 for what the server knows of, `OWN` for what it is not to know of.
    */
   readonly aloneIn: number;
   /** The value, where nobody can change it: text, numbers, `null`. */
@@ -46,6 +46,8 @@ interface Keeping extends Pick<Held, 'aloneIn'> {
   readonly servedMs: number;
 }
 
+/** `Held.aloneIn` of what is kept in this process only, because the caller wants it so. */
+const OWN = -1;
 /** Room that an entry takes beside its payload, its node in the map not counted. */
 const HELD_BYTES = 120;
 /** Others have their turn after this long of a sweep, which looks at the time once per so many entries. */
@@ -130,10 +132,19 @@ export class MemoryTier {
 
   /** Keeps what the store was found to hold, or what was stored. */
   put(key: string, entry: CacheEntry, value: unknown): void {
-    if (this.options.maxEntries === 0 || this.isAway(key)) return;
-    // The store's clock may differ from this process's: what counts is how long the entry still lives.
-    const freshMs = entry.freshUntilMs - this.storeNow();
-    this.keep(key, entry, value, { freshMs, servedMs: Math.min(freshMs, this.options.ttlMs), aloneIn: 0 });
+    const freshMs = this.freshMsOf(entry);
+    this.putKnown(key, entry, value, { freshMs, servedMs: Math.min(freshMs, this.options.ttlMs), aloneIn: 0 });
+  }
+
+  /** Keeps what is kept nowhere else: there is nobody to ask before it is stale. */
+  putOwn(key: string, entry: CacheEntry, value: unknown): void {
+    const freshMs = this.freshMsOf(entry);
+    this.putKnown(key, entry, value, { freshMs, servedMs: freshMs, aloneIn: OWN });
+  }
+
+  /** The entry of a key that is served and kept nowhere else. */
+  own(key: string): CacheEntry | undefined {
+    return this.served(key)?.aloneIn === OWN ? this.kept(key) : undefined;
   }
 
   /** Keeps a value that was made without the server, for this process only. */
@@ -192,7 +203,16 @@ export class MemoryTier {
     const held = this.held.get(key);
     if (held === undefined || (held.checkedAt !== this.tags.moment && !this.isStillValid(key, held))) return undefined;
     const now = this.now();
-    return held.servedUntilMs <= now || (this.trustedUntilMs <= now && held.aloneIn === 0) ? undefined : held;
+    return held.servedUntilMs <= now || (this.trustedUntilMs <= now && held.aloneIn <= 0) ? undefined : held;
+  }
+
+  /** The store's clock may differ from this process's: what counts is how long the entry still lives. */
+  private freshMsOf({ freshUntilMs }: CacheEntry): number {
+    return freshUntilMs - this.storeNow();
+  }
+
+  private putKnown(key: string, entry: CacheEntry, value: unknown, keeping: Keeping): void {
+    if (this.options.maxEntries > 0 && !this.isAway(key)) this.keep(key, entry, value, keeping);
   }
 
   private keep(key: string, entry: CacheEntry, value: unknown, { freshMs, servedMs, aloneIn }: Keeping): void {

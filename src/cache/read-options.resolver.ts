@@ -76,12 +76,12 @@ export class ReadOptionsResolver {
 
   /** What was resolved before, tags left out, for who does not need them; never throws. */
   known(given: GivenOptions): ResolvedReadOptions | undefined {
-    return typeof given === 'object' ? this.reads.find(given) : this.byTtl.get(given);
+    return isObject(given) ? this.reads.find(given) : this.byTtl.get(given);
   }
 
   /** @throws InvalidTtlError for a wrong `ttl`, InvalidOptionsError naming everything else that is wrong */
   forRead(given: GivenOptions): ResolvedReadOptions {
-    if (typeof given === 'object') return this.forObject(given, this.reads, CALL_RULES);
+    if (isObject(given)) return this.forObject(given, this.reads, CALL_RULES);
     const known = this.byTtl.get(given);
     if (known !== undefined) return known;
     const resolved = this.resolve({}, CALL_RULES, given);
@@ -95,12 +95,12 @@ export class ReadOptionsResolver {
 
   /** @throws InvalidTtlError, InvalidOptionsError */
   forWrite(given: number | Duration | SetOptions | undefined): ResolvedReadOptions {
-    return typeof given === 'object' ? this.forObject(given, this.writes, WRITE_RULES) : this.forRead(given);
+    return isObject(given) ? this.forObject(given, this.writes, WRITE_RULES) : this.forRead(given);
   }
 
   /** What is known of these options, with the tags of this call. @throws InvalidOptionsError for wrong tags */
   withTags(known: ResolvedReadOptions, given: GivenOptions): ResolvedReadOptions {
-    if (typeof given !== 'object' || given.tags === undefined) return known;
+    if (!isObject(given) || given.tags === undefined) return known;
     return { ...known, ...split(checked(given.tags)) };
   }
 
@@ -144,6 +144,9 @@ export class ReadOptionsResolver {
     };
   }
 }
+
+/** Callers without types may hand over `null`: that is no TTL, and said to be wrong as one. */
+const isObject = (given: GivenOptions): given is Given => typeof given === 'object' && (given as unknown) !== null;
 
 const unlessNone = <V>(value: V | false): V | undefined => (value === false ? undefined : value);
 

@@ -255,6 +255,21 @@ export function describeCacheOptionsContract(name: string, open: () => Promise<C
         await expect(read(key, fails)).rejects.toThrow('the source is away');
       });
 
+      it('tier: l1 keeps a value as long as it is fresh, and says how long that is', async () => {
+        const { cache } = await openWith({ tier: 'l1', jitter: 0, l1: { ttl: '200ms' } });
+        await eventually(async () => {
+          await cache.set(key, 'here', '1m');
+          await sleep(300);
+          expect(await cache.getOrSet(key, '1m', fails)).toBe('here');
+          expect([59, 60]).toContain(await cache.ttl(key));
+        });
+        expect(await cache.expire(key, '2m')).toBe(true);
+        expect([119, 120]).toContain(await cache.ttl(key));
+        expect(await cache.get(key)).toBe('here');
+        expect(await cache.expire(key, 0)).toBe(true);
+        expect([await cache.has(key), await cache.ttl(key), await cache.expire(key, 5)]).toEqual([false, -2, false]);
+      });
+
       it('tier: l1 makes a tagged value stale or absent, too', async () => {
         const { cache, read } = await apply({ ttl: '60s', grace: '60s', tier: 'l1', tags: [key] });
         await eventually(async () => {

@@ -218,6 +218,48 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
         },
       );
 
+      it('answers every wrong key with a rejection, never with an exception', async () => {
+        const bad = ' ';
+        const calls: (() => Promise<unknown>)[] = [
+          () => cache.ttl(bad),
+          () => cache.expire(bad, 1),
+          () => cache.getMany([bad]),
+          () => cache.setMany([[bad, 1]]),
+          () => cache.getOrSetMany([bad], 1, async () => ({})),
+          () => cache.sadd(bad, 'm'),
+          () => cache.srem(bad, 'm'),
+          () => cache.sismember(bad, 'm'),
+          () => cache.smembers(bad),
+          () => cache.scard(bad),
+          () => cache.hset(bad, 'f', 'v'),
+          () => cache.hget(bad, 'f'),
+          () => cache.hgetall(bad),
+          () => cache.hdel(bad, 'f'),
+          () => cache.lpush(bad, 'v'),
+          () => cache.rpush(bad, 'v'),
+          () => cache.lpop(bad),
+          () => cache.rpop(bad),
+          () => cache.lrange(bad, 0, -1),
+          () => cache.incr(bad),
+          () => cache.incrby(bad, 2),
+          () => cache.decr(bad),
+          () => cache.publish(bad, 1),
+          () => cache.subscribe(bad, () => undefined),
+          () => cache.acquireLock(bad, 1_000),
+          () => cache.releaseLock(bad, 'token'),
+          () => cache.checkRateLimit(bad, 1, 1),
+        ];
+        const answers = calls.map((call) => call());
+        for (const answer of answers) await expect(answer).rejects.toMatchObject({ code: 'KEEP_INVALID_KEY' });
+      });
+
+      it('refuses null as a TTL, which callers without types may say', async () => {
+        const none = null as unknown as number;
+        const code = { code: 'KEEP_INVALID_TTL' };
+        await expect(cache.set(key, 1, none)).rejects.toMatchObject(code);
+        await expect(cache.getOrSet(key, none, () => 1)).rejects.toMatchObject(code);
+      });
+
       it.each([
         ['x\r\nDEL y'],
         ['__proto__'],
@@ -443,6 +485,15 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
         expect(await cache.has(`${key}:2`)).toBe(false);
       });
 
+      it('removes by as many tags as the caller likes', async () => {
+        const tags = Array.from({ length: 150 }, (_, index) => `${key}:${index}`);
+        await cache.setMany([[`${key}:1`, 1]], { tags: [tags[0]!] });
+        await cache.setMany([[`${key}:2`, 2]], { tags: [tags[149]!] });
+        await cache.delByTag(...tags);
+        expect(await cache.getMany([`${key}:1`, `${key}:2`])).toEqual([undefined, undefined]);
+        await expect(cache.delByTag(tags[0]!, '')).rejects.toMatchObject({ code: 'KEEP_INVALID_OPTIONS' });
+      });
+
       it('removes by pattern exactly what matches, and counts it', async () => {
         await cache.setMany(['feed:1:a', 'feed:1:b', 'feed:2:a'].map((each) => [`${key}:${each}`, 1]));
         expect(await cache.delPattern(`${key}:feed:1:*`)).toBe(2);
@@ -612,6 +663,13 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
         expect(await cache.getMany([...keys, 'absent'])).toEqual([...keys.keys(), undefined]);
       });
 
+      it('writes nothing when one of many values cannot be stored', async () => {
+        const entries = Array.from({ length: 250 }, (_, at): [string, unknown] => [`${key}:${at}`, at]);
+        entries[240]![1] = () => 'a function';
+        await expect(cache.setMany(entries)).rejects.toMatchObject({ code: 'KEEP_INVALID_VALUE' });
+        expect(await cache.getMany([`${key}:0`, `${key}:249`])).toEqual([undefined, undefined]);
+      });
+
       it('loads what is missing with one call of the factory', async () => {
         await cache.set(`${key}:b`, 'cached');
         const factory = jest.fn(async (missing: string[]) => new Map(missing.map((each) => [each, `loaded ${each}`])));
@@ -644,6 +702,13 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
         expect(report).toMatchObject({ loaded: 1, skipped: 1, failed: [{ key: `${key}:bad` }] });
         expect(report.durationMs).toBeGreaterThanOrEqual(0);
         expect(await cache.get(`${key}:cold`)).toBe(3);
+      });
+
+      it.each([0, -1, NaN, 1.5, Infinity, '3', null])('refuses to warm %p keys at a time', async (concurrency) => {
+        const options = { concurrency: concurrency as number };
+        const factory = jest.fn();
+        await expect(cache.warm([{ key, factory }], options)).rejects.toMatchObject({ code: 'KEEP_INVALID_OPTIONS' });
+        expect(factory).not.toHaveBeenCalled();
       });
     });
 

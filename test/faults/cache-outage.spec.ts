@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import type { CacheModuleOptions } from '../../src/index.ts';
+import type { CacheModuleOptions, CacheService } from '../../src/index.ts';
 import { openCacheApp, type CacheApp } from '../support/cache-app.ts';
 import { eventually } from '../support/eventually.ts';
 import { gatedFactory } from '../support/gate.ts';
@@ -11,6 +11,8 @@ import { startStandalone, type TestServers } from '../support/servers.ts';
 const DEADLINE_MS = 200;
 const SLACK_MS = 300;
 const HEALTHY_WITHIN_MS = 5_000;
+
+const MANY: readonly string[] = Array.from({ length: 1_000 }, (_, index) => `many:${index}`);
 
 const fails = (): never => {
   throw new Error('the source is away too');
@@ -154,6 +156,57 @@ describe('the cache without its server', () => {
     await eventually(async () => (await modeOf(app)) === 'server', { withinMs: HEALTHY_WITHIN_MS });
     await eventually(async () => [2, undefined].includes(await app.cache.get<number>('warm')));
     expect(await app.cache.get('warm')).not.toBe(1);
+  });
+
+  it.each<[string, (cache: CacheService) => Promise<unknown>]>([
+    ['del', (cache) => cache.del(...MANY)],
+    ['setMany', (cache) => cache.setMany(MANY.map((key) => [key, 1]))],
+    ['getMany', (cache) => cache.getMany([...MANY])],
+    ['reset', (cache) => cache.reset()],
+  ])('lets %s of a thousand keys wait for a frozen server once', async (_, call) => {
+    // As if it had answered a lot just now: it takes many calls without an answer to open its breaker.
+    const app = await openCacheApp({
+      redis: { url: server.url },
+      circuitBreaker: { server: { failureThreshold: 1_000 } },
+    });
+    apps.push(app);
+    await app.cache.getMany([...MANY]);
+    server.pause();
+    const startedAt = performance.now();
+    try {
+      await call(app.cache);
+    } finally {
+      server.resume();
+    }
+    expect(performance.now() - startedAt).toBeLessThan(DEADLINE_MS + 2 * SLACK_MS);
+  });
+
+  it('takes note of every key of a large call that the server did not answer', async () => {
+    const [a, b] = await Promise.all([open(server.url), open(server.url)]);
+    await b.cache.setMany(MANY.map((key) => [key, 'old']));
+    expect(await a.cache.getMany([...MANY])).not.toContain(undefined);
+    server.pause();
+    try {
+      await a.cache.del(...MANY);
+      expect((await a.cache.getStats()).journal).toBe(MANY.length);
+      expect(await a.cache.getMany([...MANY])).toEqual(MANY.map(() => undefined));
+    } finally {
+      server.resume();
+    }
+    await eventually(async () => (await a.cache.getStats()).journal === 0, { withinMs: HEALTHY_WITHIN_MS });
+    await eventually(async () => (await b.cache.getMany([...MANY])).every((value) => value === undefined));
+  });
+
+  it('does so, too, while caching is rolled out', async () => {
+    const app = await openCut({ cache: { rolloutPercent: 50 } });
+    const keys = Array.from({ length: 40 }, (_, index) => `rolled:${index}`);
+    await cut(app);
+    const runs = new Map<string, number>();
+    const load = (key: string) => app.cache.getOrSet(key, 60, () => runs.set(key, (runs.get(key) ?? 0) + 1).size);
+    for (let round = 0; round < 3; round++) for (const key of keys) await load(key);
+    expect(new Set(runs.values())).toEqual(new Set([1, 3]));
+    await app.cache.set('s', 'set');
+    expect(await app.cache.get('s')).toBe('set');
   });
 
   it('never brings back a value whose write was executed late (F20)', async () => {

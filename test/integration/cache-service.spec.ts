@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { describeCacheServiceContract } from '../contracts/cache-service.contract.ts';
 import { openCacheApp, type CacheApp } from '../support/cache-app.ts';
+import { eventually } from '../support/eventually.ts';
 import { gatedFactory } from '../support/gate.ts';
 import { startStandalone, type TestServers } from '../support/servers.ts';
 
@@ -28,6 +29,27 @@ describe('on a server', () => {
   it('names its keys by prefix and version', async () => {
     await app.cache.set('profile:user:42', 1);
     expect(await raw.exists('app:v1:profile:user:42')).toBe(1);
+  });
+
+  it('serves from memory what is cached while caching is rolled out', async () => {
+    const half = await openCacheApp({ redis: { url: server.url }, cache: { rolloutPercent: 50 } });
+    const keys = Array.from({ length: 40 }, (_, index) => `rolled:${index}`);
+    const load = () => Promise.all(keys.map((key) => half.cache.getOrSet(key, 60, () => key)));
+    const lookups = async () =>
+      [...(await raw.info('commandstats')).matchAll(/cmdstat_m?get:calls=(\d+)/g)].reduce(
+        (n, [, c]) => n + Number(c),
+        0,
+      );
+    try {
+      await eventually(async () => {
+        await load();
+        const before = await lookups();
+        await load();
+        expect(await lookups()).toBe(before);
+      });
+    } finally {
+      await half.close();
+    }
   });
 
   it('leaves the keys of others alone', async () => {
