@@ -8,14 +8,16 @@ const REFUSED_V4 = [
 ];
 const REFUSED_V6 = ['fe80::/10', 'fec0::/10', 'ff00::/8', 'fd00:ec2::254/128', 'fd20:ce::254/128'];
 
-/** The same IPv4 addresses written as IPv6: compatible, by NAT64, by 6to4. Mapped ones are read as what they are. */
+/** The same IPv4 addresses written as IPv6: compatible, translated, by NAT64, by 6to4. Mapped ones are read as what they are. */
 function asIpv6(range: string): string[] {
   const [address = '', prefix] = range.split('/');
   const bytes = address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'));
   const bits = 96 + Number(prefix);
   return [
     `::${address}/${bits}`,
+    `::ffff:0:${address}/${bits}`,
     `64:ff9b::${address}/${bits}`,
+    `64:ff9b:1::${address}/${bits}`,
     `2002:${bytes.join('').replace(/^.{4}/, '$&:')}::/${bits - 80}`,
   ];
 }
