@@ -1,4 +1,5 @@
 import type { CacheCounts } from '../cache/cache-metrics.ts';
+import type { ByName } from '../common/by-name.ts';
 import { STALE_IF_ERROR, type Forwarded } from '../http-cache/cache-status.ts';
 import type { Digests } from '../http-cache/digests.ts';
 import type { ResolvedHttpOptions } from '../http-cache/http.options.ts';
@@ -40,6 +41,10 @@ export interface GatewayCacheParts {
   readonly answerer: Answerer;
   readonly maxBodyBytes: (cache: ResolvedUpstreamCache) => number;
   readonly counts: CacheCounts;
+  /** Responses that were not kept, by the reason. */
+  readonly notStored: ByName<{ n: number }>;
+  /** Whether responses of this name are cached at all. */
+  readonly isCached: (name: string) => boolean;
 }
 
 /** One request that may be answered from the store. */
@@ -87,9 +92,10 @@ export class GatewayCache {
   async answer(call: ForwardedCall, cache: ResolvedUpstreamCache, signal: AbortSignal): Promise<void> {
     const { method } = call;
     if (method !== 'GET' && method !== 'HEAD') return this.change(call, signal);
-    const { http, digests, finder } = this.parts;
+    const { http, digests, finder, isCached } = this.parts;
     const place = placeOf(call, { ignore: http.ignoreQuery }, digests);
     if (place.kind === 'bypass') return this.pass(call, signal, { forward: 'bypass', detail: place.detail });
+    if (!isCached(place.name)) return this.pass(call, signal, { forward: 'bypass' });
     const directives = this.judge.directivesOf(call.exchange.context, call.asked);
     if (directives.noStore) return this.pass(call, signal, { forward: 'request', isStored: false, detail: 'no-store' });
     const visit: Visit = { call, cache, place, directives, signal, attempt: 0 };
@@ -306,7 +312,9 @@ export class GatewayCache {
       received.body.resume();
       return { kind: 'renewed', made: this.parts.received.renewed(known, received, call, cache) };
     }
-    return { kind: 'new', received, fault: this.parts.received.faultOf(received, call, cache) };
+    const fault = this.parts.received.faultOf(received, call, cache);
+    if (fault !== undefined) this.parts.notStored.of(fault).n++;
+    return { kind: 'new', received, fault };
   }
 
   private async recorded(visit: Visit, spot: Spot, received: Received): Promise<MadeResponse | undefined> {
@@ -323,7 +331,11 @@ export class GatewayCache {
     const { response } = spot.found;
     const id = response?.isMark === true ? undefined : response?.draft.id;
     const made = this.parts.received.made(received, recorded, call, { cache, id });
-    if (made !== undefined) void this.parts.finder.added(spot);
+    if (typeof made === 'string') {
+      this.parts.notStored.of(made).n++;
+      return undefined;
+    }
+    void this.parts.finder.added(spot);
     return made;
   }
 
@@ -337,7 +349,12 @@ export class GatewayCache {
     const { server, answerer } = this.parts;
     try {
       const received = await call.forward(signal);
-      answerer.answer(call, received, { kind: 'forward', forward, isStored: false });
+      if (stale === undefined || !FAILURES.has(received.status)) {
+        answerer.answer(call, received, { kind: 'forward', forward, isStored: false });
+        return;
+      }
+      discard(received);
+      server.serveForwarded(call.exchange, stale, { ...STALE_IF_ERROR, status: received.status });
     } catch (error) {
       if (stale === undefined || !isGatewayError(error) || error.getStatus() < 500) throw error;
       server.serveForwarded(call.exchange, stale, { ...STALE_IF_ERROR, status: error.getStatus() });

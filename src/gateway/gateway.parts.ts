@@ -5,6 +5,7 @@ import type { HttpCacheParts } from '../http-cache/response-cache.parts.ts';
 import { ResponseFinder } from '../http-cache/response-finder.ts';
 import { ResponseMaker } from '../http-cache/response-maker.ts';
 import { ResponseServer } from '../http-cache/response-server.ts';
+import { rolloutOf } from '../http-cache/rollout.ts';
 import { ResponseStore } from '../http-cache/response-store.ts';
 import { Answerer } from './answerer.ts';
 import { GatewayCache } from './gateway-cache.ts';
@@ -44,6 +45,7 @@ export function openGateway({ options, parts, circuits, undici }: GatewayParts):
     isCacheOn: cache.enabled,
     cache: new GatewayCache({
       ...{ http, digests, store, maker, answerer, maxBodyBytes, counts },
+      ...{ isCached: rolloutOf(cache, keys), notStored: telemetry.notStored },
       finder: new ResponseFinder(store, maker),
       received: new ReceivedResponses({ maker, maxBodyBytes, jitter: cache.jitter, now: () => store.now() }),
       server: new ResponseServer(announcer),

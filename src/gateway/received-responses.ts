@@ -74,16 +74,16 @@ export class ReceivedResponses {
       : 'no-cache';
   }
 
-  /** Undefined for a body that is not the one that the head promised. */
+  /** Why it may not be stored, where the body is not the one that the head promised. */
   made(
     head: Head,
     body: { readonly whole: Buffer | undefined; readonly bytes: number; readonly isWhole: boolean },
     call: ForwardedCall,
     { cache, id }: { readonly cache: ResolvedUpstreamCache; readonly id: string | undefined },
-  ): MadeResponse | undefined {
+  ): MadeResponse | Detail {
     const { bytes, isWhole, whole } = body;
     const fault = bodyFault({ headers: head.headers, bytes, isWhole, maxBytes: this.parts.maxBodyBytes(cache) });
-    if (fault !== undefined || whole === undefined) return undefined;
+    if (fault !== undefined || whole === undefined) return fault ?? 'too-large';
     const { headers } = head;
     return this.stored(head, call, cache, {
       body: whole,

@@ -2,7 +2,6 @@ import type { CacheEngine } from '../cache/cache-engine.ts';
 import type { ResolvedCacheOptions } from '../cache/cache.options.ts';
 import type { ByName } from '../common/by-name.ts';
 import type { KeySpace } from '../common/keys.ts';
-import { stablePercent } from '../common/stable-hash.ts';
 import type { Telemetry } from '../common/telemetry.ts';
 import { CacheAnnouncer } from './cache-announcer.ts';
 import { Digests } from './digests.ts';
@@ -10,6 +9,7 @@ import type { ResolvedHttpOptions } from './http.options.ts';
 import { pathStamp, ResponseCache } from './response-cache.ts';
 import { ResponseCacheInterceptor } from './response-cache.interceptor.ts';
 import { ResponseFinder } from './response-finder.ts';
+import { rolloutOf } from './rollout.ts';
 import { ResponseMaker } from './response-maker.ts';
 import { ResponsePlaces } from './response-place.ts';
 import { ResponseRenderer } from './response-renderer.ts';
@@ -46,10 +46,8 @@ export function openResponseCache(options: ResponseCacheOptions): ResponseCacheI
   const store = new ResponseStore(engine, keys, http.lookupBudgetMs);
   const maker = new ResponseMaker(http, digests, () => store.now());
   const announcer = new CacheAnnouncer(http);
-  const { rolloutPercent } = cache;
-  const isCached = (name: string): boolean => rolloutPercent === 100 || stablePercent(keys.full(name)) < rolloutPercent;
   const responses = new ResponseCache({
-    ...{ http, store, isCached },
+    ...{ http, store, isCached: rolloutOf(cache, keys) },
     places: new ResponsePlaces(http, digests),
     finder: new ResponseFinder(store, maker),
     renderer: new ResponseRenderer({ maker, announcer, notStored, warn }),

@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { All, Controller, Logger } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Telemetry } from '../../src/common/telemetry.ts';
 import { CacheService } from '../../src/index.ts';
 import { Forward, GatewayModule } from '../../src/gateway/index.ts';
 import { ChaosUpstream } from '../support/chaos-upstream.ts';
@@ -232,6 +233,29 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
     expect([reply.status, reply.text]).toEqual([200, 'page 1 for ']);
     expect(reply.headers['cache-status']).toBe('"nestjs-keep";fwd=stale;fwd-status=500;detail=stale-if-error');
     expect((await reader.get(mayNot.path)).status).toBe(500);
+    const head = await reader.call(may.path, { method: 'HEAD' });
+    expect([head.status, head.headers['content-length'], head.text]).toEqual([200, '11', '']);
+    expect(head.headers['cache-status']).toBe(reply.headers['cache-status']);
+    expect((await reader.call(mayNot.path, { method: 'HEAD' })).status).toBe(500);
+  });
+
+  it('counts what is not kept, by the reason', async () => {
+    const { notStored } = apps[0]!.get(Telemetry);
+    const counted = () => Object.fromEntries([...notStored].map(([reason, { n }]) => [reason, n]));
+    const before = counted();
+    const [writer] = ends();
+    const broken = page({ 'cache-control': 'max-age=60', 'content-length': '14' }, (_, response) => {
+      response.write('half');
+      return setTimeout(() => response.socket?.destroy(), 50);
+    });
+    await expect(writer.get(broken.path)).rejects.toThrow(/aborted|ECONNRESET/);
+    const kinds = [{ 'cache-control': 'private' }, { 'set-cookie': 'a=1' }, { 'set-cookie': 'b=2' }, { vary: '*' }];
+    for (const kind of kinds) await writer.get(page({ 'cache-control': 'max-age=60', ...kind }).path);
+    await writer.get(page({ 'cache-control': 'max-age=60' }).path);
+    const added = Object.entries(counted()).map(([reason, n]) => [reason, n - (before[reason] ?? 0)]);
+    expect(Object.fromEntries(added.filter(([, n]) => n !== 0))).toEqual({
+      ...{ private: 1, 'set-cookie': 2, vary: 1, aborted: 1 },
+    });
   });
 
   it('keeps nothing of a body that breaks off', async () => {
@@ -261,4 +285,31 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
       expect(made()).toBeLessThanOrEqual(11);
     });
   }
+});
+
+describe.each(PLATFORMS)('the share of forwarded responses that is rolled out, on %s', (platform) => {
+  let chaos: ChaosUpstream;
+  let app: Awaited<ReturnType<typeof openHttpApp>>;
+  let client: HttpClient;
+  beforeAll(async () => {
+    chaos = await ChaosUpstream.start();
+    const own = { origin: chaos.origin, allowPrivate: true, cache: { default: '1m' } } as const;
+    const imports = [GatewayModule.forRoot({ upstreams: { shop: own, plain: own } })];
+    app = await openHttpApp({ platform, controllers: [Services], imports, cache: { cache: { rolloutPercent: 50 } } });
+    client = await HttpClient.of(app);
+  });
+  afterAll(async () => {
+    client.close();
+    await app.close();
+    await chaos.close();
+  });
+
+  it('is cached, always the same ones', async () => {
+    const kindOf = async (id: number) => String((await client.get(`/shop/ok?${id}`)).headers['x-cache']);
+    const ids = Array.from({ length: 40 }, (_, id) => id);
+    const first: string[] = [];
+    for (const id of ids) first.push(await kindOf(id));
+    expect(new Set(first)).toEqual(new Set(['MISS', 'BYPASS']));
+    for (const id of ids) expect(await kindOf(id)).toBe(first[id] === 'MISS' ? 'HIT' : 'BYPASS');
+  });
 });

@@ -66,8 +66,9 @@ export class ChaosUpstream {
       response.writeHead(200, { 'content-type': 'application/octet-stream' });
       const piece = Buffer.alloc(STREAM.pieceBytes, 'x');
       this.piecesSent = 0;
+      const closed = once(response, 'close');
       for (; this.piecesSent < STREAM.pieces && !response.destroyed; this.piecesSent++) {
-        if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+        if (!response.write(piece)) await Promise.race([once(response, 'drain'), closed]);
       }
       response.end();
     },
