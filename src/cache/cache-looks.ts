@@ -1,3 +1,4 @@
+import { PassingMap } from '../common/passing-map.ts';
 import type { Found } from './cache-entry.ts';
 
 /** A read of the store that is under way, or has just ended. */
@@ -15,7 +16,7 @@ export class Reading {
  * comes after an invalidation is kept from what was read before it.
  */
 export class CacheLooks {
-  private readonly byKey = new Map<string, Reading>();
+  private readonly byKey = new PassingMap<Reading>();
 
   get(key: string): Reading | undefined {
     return this.byKey.get(key);
@@ -36,7 +37,7 @@ export class CacheLooks {
   }
 
   forgetMatching(matches: (key: string) => boolean): void {
-    for (const key of this.byKey.keys()) if (matches(key)) this.byKey.delete(key);
+    for (const [key] of this.byKey) if (matches(key)) this.byKey.delete(key);
   }
 
   forgetAll(): void {

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { PassingMap } from './passing-map.ts';
 
 /** How long after the last factory the async context is kept, so that busy times do not switch it on and off. */
 const CONTEXT_IDLE_MS = 1_000;
@@ -31,7 +32,7 @@ export class Flight<T = unknown> {
  * caller that comes after an invalidation is kept from a result computed before it.
  */
 export class Flights<T> {
-  private readonly byKey = new Map<string, Flight<T>>();
+  private readonly byKey = new PassingMap<Flight<T>>();
   /** Those that still fly: what they make may still be stored. */
   private readonly forgotten = new Set<Flight<T>>();
 
@@ -62,16 +63,18 @@ export class Flights<T> {
   }
 
   forgetMatching(matches: (key: string) => boolean): void {
-    for (const key of this.byKey.keys()) if (matches(key)) this.forget(key);
+    for (const [key] of this.byKey) if (matches(key)) this.forget(key);
   }
 
   forgetAll(): void {
-    for (const key of this.byKey.keys()) this.forget(key);
+    for (const [key] of this.byKey) this.forget(key);
   }
 
   /** Resolves when every flight of this moment has landed, whatever came of it. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.byKey.values(), ...this.forgotten].map((flight) => flight.promise));
+    await Promise.allSettled(
+      [...[...this.byKey].map(([, flight]) => flight), ...this.forgotten].map((flight) => flight.promise),
+    );
   }
 }
 
