@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { isOutcomeUnknownError, isStoreFailure } from '../common/errors.ts';
+import { randomText } from '../common/random-text.ts';
 import type { CacheEntry, EntryDraft, Found } from './cache-entry.ts';
 import type { Acquisition, CacheStore } from './cache-store.interface.ts';
 import type { CacheWaiters } from './cache-waiters.ts';
@@ -113,7 +113,7 @@ export class CacheLeases {
 
   /** Rejects only with what `mayWait` throws or with an error of the key itself, never because the server is away. */
   async claim<V>(request: ClaimRequest<V>): Promise<Claim<V>> {
-    const token = request.newest + randomBytes(12).toString('base64url');
+    const token = request.newest + randomText(12, 'base64url');
     let { distrusted } = request;
     try {
       await this.orphans.end(request.key);

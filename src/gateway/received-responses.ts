@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { tagList } from '../cache/get-or-set.options.ts';
+import { randomText } from '../common/random-text.ts';
 import type { ResponseMaker } from '../http-cache/response-maker.ts';
 import type { Rendered } from '../http-cache/response-store.ts';
 import {
@@ -88,7 +88,7 @@ export class ReceivedResponses {
     return this.stored(head, call, cache, {
       body: whole,
       headers: [...storedHeaders(headers, NOT_KEPT), ...dateOf(headers)],
-      id: id ?? randomBytes(6).toString('base64url'),
+      id: id ?? randomText(6, 'base64url'),
     });
   }
 

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from '@nestjs/common';
 import type { RouteResponse } from '../cache/cacheable-route.options.ts';
 import { checkedTags } from '../cache/get-or-set.options.ts';
+import { randomText } from '../common/random-text.ts';
 import { directivesOf } from './cache-control.ts';
 import type { Detail } from './cache-status.ts';
 import type { Digests } from './digests.ts';
@@ -129,7 +129,7 @@ export class ResponseMaker {
     const vary = varyNamesOf(headers).filter((name) => name !== 'accept-encoding');
     const draft: ResponseDraft = {
       ...{ status, body, ageMs, vary, ...lifetime, generatedAtMs: this.now() },
-      id: id ?? randomBytes(6).toString('base64url'),
+      id: id ?? randomText(6, 'base64url'),
       variant: this.variantOf(vary, exchange.request.headers),
       headers: Object.entries(headers),
     };

@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto';
+import { randomText } from '../common/random-text.ts';
 import type { LockOutcome } from './lock-store.interface.ts';
 
 /** A lease that was granted, and what its holder needs to keep it. */
@@ -18,19 +18,9 @@ export type Held = Extract<LockOutcome, { kind: 'held' }>;
 
 const TOKEN = /^[0-9a-f]{32}$/;
 const TOKEN_BYTES = 16;
-/** Random bytes for the next tokens: asking the system for each of them costs more than the rest of an acquisition. */
-const pool = Buffer.allocUnsafe(TOKEN_BYTES * 128);
-let used = pool.length;
 
 /** 128 random bits, never given twice. */
-export function newToken(): string {
-  if (used === pool.length) {
-    randomFillSync(pool);
-    used = 0;
-  }
-  used += TOKEN_BYTES;
-  return pool.toString('hex', used - TOKEN_BYTES, used);
-}
+export const newToken = (): string => randomText(TOKEN_BYTES, 'hex');
 
 export const isToken = (token: unknown): token is string => typeof token === 'string' && TOKEN.test(token);
 
