@@ -161,7 +161,7 @@ const PROTECTION = [
   }),
   variable('CACHE_CB_HALF_OPEN_MAX_CALLS', number, 'circuitBreaker.server.halfOpenMaxCalls', {
     default: '1',
-    meaning: 'Trial calls of that breaker at a time',
+    meaning: 'Trial calls after that break: all have to be answered',
   }),
   variable('CIRCUIT_BREAKER_TIMEOUT', milliseconds, 'circuitBreaker.timeout', {
     default: '3000',

@@ -9,7 +9,7 @@ export interface ServerBreakerOptions {
   readonly recoveryTimeout?: Duration;
   /** How far back failures count. @default '1s' */
   readonly monitoringPeriod?: Duration;
-  /** Trial calls at a time. 1 to 100. @default 1 */
+  /** Trial calls after the break, side by side: all have to be answered before the server is used. 1 to 100. @default 1 */
   readonly halfOpenMaxCalls?: number;
 }
 

@@ -53,15 +53,20 @@ export class RedisLink {
   }
 
   /**
-   * Finds out whether the server can be used; while the breaker is half-open this is the trial call. Resolves with its
-   * run id, unless our user may not ask for it.
+   * Finds out whether the server can be used; while the breaker is half-open this is what it lets through, as many
+   * trials as are configured. Resolves with its run id, unless our user may not ask for it.
    * @throws StoreUnavailableError, OutcomeUnknownError
    */
   async probe(): Promise<readonly string[]> {
-    const { policy, keys } = this.#parts;
+    const { policy, keys, circuit } = this.#parts;
+    const trials = circuit.machine.state === 'HALF_OPEN' ? circuit.config.halfOpenMaxCalls : 1;
     const node = this.#parts.node();
     if (node?.status !== 'ready') throw new StoreUnavailableError('probe', 'the server is not connected');
-    const { isReplica, runIds } = await this.sendTo(node, 'probe', () => askIdentity(node, keys.place));
+    const { isReplica, runIds } = await this.sendTo(node, 'probe', async () => {
+      const ask = () => askIdentity(node, keys.place);
+      const [identity] = await Promise.all([ask(), ...Array.from({ length: trials - 1 }, ask)]);
+      return identity;
+    });
     if (isReplica) {
       // The address may lead to the primary by now.
       if (policy.mayReconnect()) this.#reconnect();

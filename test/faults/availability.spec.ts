@@ -38,7 +38,12 @@ afterEach(async () => {
 /** A connection, what it logs and what it tells. */
 async function open(
   target: TestTarget = proxy.port,
-  more: { bootBudgetMs?: number; recoveryTimeoutMs?: number; commandTimeoutMs?: number } = {},
+  more: {
+    bootBudgetMs?: number;
+    recoveryTimeoutMs?: number;
+    halfOpenMaxCalls?: number;
+    commandTimeoutMs?: number;
+  } = {},
 ) {
   const lines: string[] = [];
   const write = (level: string) => (line: string) => lines.push(`${level} ${line}`);
@@ -261,34 +266,37 @@ it('F13: there is no server at the start; it is used when it appears', async () 
   expect(opened.lines).toHaveLength(3);
 });
 
-it('F29: half-open, exactly one probe reaches the server, however many calls there are', async () => {
-  const opened = await open(proxy.port, { recoveryTimeoutMs: 400 });
-  const { connection, moves } = opened;
-  const callsOf = async (command: string) =>
-    Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await servers.ask('INFO', 'commandstats'))?.[1] ?? 0);
-  const get = () => connection.execute('get', (client) => client.get('k')).catch((error: unknown) => error);
-  proxy.latencyMs = 150;
-  await eventually(async () => {
-    await Promise.all([get(), get()]);
-    return connection.state === 'degraded';
-  });
-  // What was sent before it opened arrives.
-  await sleep(300);
-  const before = { gets: await callsOf('get'), pings: await callsOf('ping'), halfOpens: halfOpens(moves) };
-  for (let times = 0; times < 3; times += 1) {
-    const seen = halfOpens(moves);
-    await eventually(() => halfOpens(moves) > seen, { everyMs: 1 });
-    expect((await Promise.all(Array.from({ length: 100 }, get))).every(isStoreUnavailableError)).toBe(true);
-  }
-  await eventually(async () => {
-    expect((await callsOf('ping')) - before.pings).toBe(halfOpens(moves) - before.halfOpens);
-  });
-  expect(halfOpens(moves) - before.halfOpens).toBeGreaterThanOrEqual(3);
-  expect(await callsOf('get')).toBe(before.gets);
-  proxy.latencyMs = 0;
-  await healthyAgain(opened);
-  expect(opened.changes.length).toBe(3);
-});
+it.each([1, 3])(
+  'F29: half-open, exactly %i probe(s) reach the server, however many calls there are',
+  async (trials) => {
+    const opened = await open(proxy.port, { recoveryTimeoutMs: 400, halfOpenMaxCalls: trials });
+    const { connection, moves } = opened;
+    const callsOf = async (command: string) =>
+      Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await servers.ask('INFO', 'commandstats'))?.[1] ?? 0);
+    const get = () => connection.execute('get', (client) => client.get('k')).catch((error: unknown) => error);
+    proxy.latencyMs = 150;
+    await eventually(async () => {
+      await Promise.all([get(), get()]);
+      return connection.state === 'degraded';
+    });
+    // What was sent before it opened arrives.
+    await sleep(300);
+    const before = { gets: await callsOf('get'), pings: await callsOf('ping'), halfOpens: halfOpens(moves) };
+    for (let times = 0; times < 3; times += 1) {
+      const seen = halfOpens(moves);
+      await eventually(() => halfOpens(moves) > seen, { everyMs: 1 });
+      expect((await Promise.all(Array.from({ length: 100 }, get))).every(isStoreUnavailableError)).toBe(true);
+    }
+    await eventually(async () => {
+      expect((await callsOf('ping')) - before.pings).toBe(trials * (halfOpens(moves) - before.halfOpens));
+    });
+    expect(halfOpens(moves) - before.halfOpens).toBeGreaterThanOrEqual(3);
+    expect(await callsOf('get')).toBe(before.gets);
+    proxy.latencyMs = 0;
+    await healthyAgain(opened);
+    expect(opened.changes.length).toBe(3);
+  },
+);
 
 const halfOpens = (moves: readonly CircuitState[]) => moves.filter((state) => state === 'HALF_OPEN').length;
 
