@@ -258,6 +258,9 @@ if stamps > 0 then head = head .. redis.call('GETRANGE', key, 103, 102 + stamps)
 return { type, pttl, redis.call('STRLEN', key), head }`,
 });
 
+/** Processes only estimate this clock: what is stale now has to be so to all of them. */
+const CLOCK_DOUBT_MS = 1_000;
+
 /** Ends the freshness of an entry, which is kept for its grace. Answers 0 when there is no entry. */
 export const SPOIL = defineScript<boolean>({
   name: 'cache.spoil',
@@ -268,7 +271,7 @@ export const SPOIL = defineScript<boolean>({
 if notice ~= '' then redis.call('PUBLISH', notices, notice) end
 local head = redis.pcall('GETRANGE', key, 0, 61)
 if type(head) == 'table' or string.sub(head, 1, 3) ~= '~1V' then return 0 end
-local now = clock()
-if now < (tonumber(string.sub(head, 50, 62)) or 0) then redis.call('SETRANGE', key, 49, string.format('%013d', now)) end
+local past = clock() - ${CLOCK_DOUBT_MS}
+if past < (tonumber(string.sub(head, 50, 62)) or 0) then redis.call('SETRANGE', key, 49, string.format('%013d', past)) end
 return 1`,
 });

@@ -4,6 +4,8 @@ import type { CacheStore } from '../../src/cache/cache-store.interface.ts';
 
 export interface CacheStoreUnderTest {
   readonly store: CacheStore;
+  /** By how much the clocks of two processes may differ that look at the same value; 0 when it is one clock. */
+  readonly clockDoubtMs: number;
   /** Puts text under a key as another program would. */
   putForeign(key: string, text: string): Promise<unknown>;
   putSet(key: string): Promise<unknown>;
@@ -96,6 +98,19 @@ export function describeCacheStoreContract(name: string, open: () => Promise<Cac
         await write(draft('short', { ttlMs: 30, keepMs: 60 }));
         await sleep(120);
         expect(await store.read(key)).toEqual({ kind: 'absent' });
+      });
+
+      it('makes a value stale for whoever looks next, and keeps it as long as before', async () => {
+        for (const ttlMs of [30_000, subject.clockDoubtMs]) {
+          await write(draft('v', { ttlMs, keepMs: 90_000 }));
+          const { keptUntilMs } = entryOf(await store.read(key));
+          expect(await store.spoil([key, `${key}:none`], '')).toBe(1);
+          const spoilt = entryOf(await store.read(key));
+          expect(spoilt.freshUntilMs).toBeLessThanOrEqual(store.now() - subject.clockDoubtMs);
+          expect([spoilt.keptUntilMs, spoilt.payload.toString()]).toEqual([keptUntilMs, 'v']);
+        }
+        await subject.putForeign(key, 'x');
+        expect(await store.spoil([key], '')).toBe(0);
       });
 
       it('writes many keys at once', async () => {

@@ -16,6 +16,7 @@ describeCacheStoreContract('memory', async () => {
   const keyspace = new MemoryKeyspace<CacheEntry>(LIMITS);
   return {
     store: new MemoryCacheStore(keyspace, systemClock, () => undefined),
+    clockDoubtMs: 0,
     putForeign: async (key, text) => keyspace.write(key, { type: 'text', text }, { bytes: text.length }),
     putSet: async (key) => keyspace.write(key, { type: 'set', members: new Set(['a']) }, { bytes: 1 }),
     close: async () => keyspace.clear(),
@@ -38,6 +39,7 @@ describe.each([
     const raw = new Redis(server.url);
     return {
       store: new RedisCacheStore(connection, { wake: 'app:v1@wake', notice: 'app:v1@notice' }),
+      clockDoubtMs: 500,
       putForeign: (key, text) => raw.set(key, text),
       putSet: (key) => raw.sadd(key, 'a'),
       async close() {
