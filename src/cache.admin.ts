@@ -13,6 +13,7 @@ import { Strays } from './admin/http/strays.ts';
 import { Invalidations } from './admin/invalidations.ts';
 import { Jobs } from './admin/jobs.ts';
 import { KeyBrowser } from './admin/key-browser.ts';
+import { LockDesk } from './admin/lock-desk.ts';
 import { Signer } from './admin/signer.ts';
 import { VERSION } from './admin/version.ts';
 import type { Backend } from './cache.backends.ts';
@@ -117,6 +118,7 @@ function openConsole([
     breakers: new BreakerDesk(circuits, peers, (event) => feed.tell('breaker', event)),
     feed,
     locks,
+    lockDesk: new LockDesk(locks, peers),
     limits,
     // Looking must not write, and an outage is when operators are needed.
     ownLimits: new RateLimitService(new MemoryRateLimitStore()),

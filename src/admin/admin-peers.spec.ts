@@ -21,7 +21,7 @@ async function open(
   connection: RedisConnection,
 ): Promise<AdminPeers> {
   const peers = new AdminPeers(name, bus as MessageBus, 'admin', connection);
-  peers.onMessage((message) => heard.push([name, message]));
+  peers.onMessage((message) => void heard.push([name, message]));
   await peers.start();
   return peers;
 }
@@ -43,6 +43,18 @@ it('tells all instances and waits until every one has heard', async () => {
   ]);
   await other.stop();
   expect(await one.tell({ kind: 'x' })).toEqual({ instances: ['one'], isComplete: false });
+});
+
+it('asks all instances, and has the answer of each', async () => {
+  const bus = new MemoryMessageBus();
+  const [one, other] = [await open('one', bus, listening(2)), await open('other', bus, listening(2))];
+  one.onMessage(({ kind }) => (kind === 'x' ? 1 : undefined));
+  other.onMessage(({ kind }) => (kind === 'x' ? ['2'] : undefined));
+  const answers = async (kind: string) => [...(await one.ask({ kind })).answers].sort();
+  expect(await answers('x')).toEqual([['one', 1], ['other', ['2']]]); // prettier-ignore
+  expect(await answers('y')).toEqual([['one', undefined], ['other', undefined]]); // prettier-ignore
+  jest.spyOn(bus, 'publish').mockRejectedValue(new StoreUnavailableError('publish', 'away'));
+  expect(await answers('x')).toEqual([['one', 1]]);
 });
 
 it('does not fall over what others publish', async () => {

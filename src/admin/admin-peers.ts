@@ -14,10 +14,15 @@ interface Envelope {
   readonly id: string;
   readonly from: string;
   readonly ack?: true;
+  readonly answer?: unknown;
   readonly message?: PeerMessage;
 }
 
-export type PeerListener = (message: PeerMessage) => void;
+/** What it answers, if that is anything, goes to who has asked. */
+export type PeerListener = (message: PeerMessage) => unknown;
+
+/** By instance, of those that have heard; anybody could have sent it. */
+export type PeerAnswers = ReadonlyMap<string, unknown>;
 
 /** How long answers of other instances are waited for. */
 const PATIENCE_MS = 400;
@@ -26,7 +31,7 @@ const MAX_BYTES = 64 * 1024;
 /** The other instances of the application. What they are asked travels behind what they were told before. */
 export class AdminPeers {
   readonly #listeners = new Set<PeerListener>();
-  readonly #waiting = new Map<string, (instance: string) => void>();
+  readonly #waiting = new Map<string, (instance: string, answer: unknown) => void>();
   #end: () => Promise<void> = () => Promise.resolve();
 
   /** @param instance names this one */
@@ -54,14 +59,20 @@ export class AdminPeers {
    * every one that listens.
    */
   async tell(message: PeerMessage): Promise<{ instances: string[]; isComplete: boolean }> {
+    const { answers, isComplete } = await this.ask(message);
+    return { instances: [...answers.keys()].sort(), isComplete };
+  }
+
+  /** Asks all instances, this one included. */
+  async ask(message: PeerMessage): Promise<{ answers: PeerAnswers; isComplete: boolean }> {
     const id = randomUUID();
-    const instances = new Set<string>();
+    const answers = new Map<string, unknown>();
     let expected = Infinity;
     const heard = new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, PATIENCE_MS);
-      this.#waiting.set(id, (instance) => {
-        instances.add(instance);
-        if (instances.size < expected) return;
+      this.#waiting.set(id, (instance, answer) => {
+        answers.set(instance, answer);
+        if (answers.size < expected) return;
         clearTimeout(timer);
         resolve();
       });
@@ -69,12 +80,11 @@ export class AdminPeers {
     try {
       await this.#send({ id, from: this.instance, message });
       expected = await this.#listening();
-      if (instances.size < expected) await heard;
-      return { instances: [...instances].sort(), isComplete: instances.size >= expected };
+      if (answers.size < expected) await heard;
+      return { answers, isComplete: answers.size >= expected };
     } catch (error) {
       if (!isStoreFailure(error)) throw error;
-      this.#tellHere(message);
-      return { instances: [this.instance], isComplete: false };
+      return { answers: new Map([[this.instance, this.#tellHere(message)]]), isComplete: false };
     } finally {
       this.#waiting.delete(id);
     }
@@ -104,25 +114,26 @@ export class AdminPeers {
     const envelope = payload.length > MAX_BYTES ? undefined : read(payload);
     if (envelope === undefined) return;
     if (envelope.ack === true) {
-      this.#waiting.get(envelope.id)?.(envelope.from);
+      this.#waiting.get(envelope.id)?.(envelope.from, envelope.answer);
     } else if (envelope.message !== undefined) {
-      this.#tellHere(envelope.message);
-      this.#send({ id: envelope.id, from: this.instance, ack: true }).catch(() => undefined);
+      const answer = this.#tellHere(envelope.message);
+      this.#send({ id: envelope.id, from: this.instance, ack: true, answer }).catch(() => undefined);
     }
   }
 
-  #tellHere(message: PeerMessage): void {
-    for (const listener of this.#listeners) listener(message);
+  #tellHere(message: PeerMessage): unknown {
+    const answers = [...this.#listeners].map((listener) => listener(message));
+    return answers.find((answer) => answer !== undefined);
   }
 }
 
 /** Anybody can publish on a channel. */
 function read(payload: Buffer): Envelope | undefined {
   try {
-    const { id, from, ack, message } = JSON.parse(payload.toString()) as Partial<Envelope>;
+    const { id, from, ack, answer, message } = JSON.parse(payload.toString()) as Partial<Envelope>;
     if (typeof id !== 'string' || typeof from !== 'string' || from.length > 200) return undefined;
     const isMessage = typeof (message as Partial<PeerMessage> | null | undefined)?.kind === 'string';
-    return { id, from, ...(ack === true && { ack }), ...(isMessage && message && { message }) };
+    return { id, from, ...(ack === true && { ack, answer }), ...(isMessage && message && { message }) };
   } catch {
     return undefined;
   }

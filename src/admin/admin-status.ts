@@ -4,7 +4,7 @@ import type { CacheStatsReader, LocalStats } from '../cache/cache-stats.ts';
 import type { CacheWindows, StatsWindow, WindowStats } from '../cache/cache-windows.ts';
 import { isStoreFailure } from '../common/errors.ts';
 import { shownText } from '../common/shown-text.ts';
-import { isCluster } from '../redis/redis.client.ts';
+import { type Topology, topologyOf } from '../redis/redis.client.ts';
 import type { RedisConnection } from '../redis/redis.connection.ts';
 import type { CacheCatalog, CatalogEntry } from './cache-catalog.ts';
 
@@ -13,7 +13,7 @@ export interface ServerView {
   /** How long it took to answer; null when it did not. */
   readonly latencyMs: number | null;
   readonly version: string | null;
-  readonly topology: 'none' | 'standalone' | 'cluster';
+  readonly topology: 'none' | Topology;
 }
 
 export interface StatusView {
@@ -113,8 +113,8 @@ export class AdminStatus {
   async #server(): Promise<ServerView> {
     const { connection } = this.parts;
     if (connection === undefined) return { state: 'none', latencyMs: null, version: null, topology: 'none' };
-    const topology = isCluster(connection.client) ? 'cluster' : 'standalone';
     const latencyMs = await this.#ping(connection);
+    const topology = topologyOf(connection.client);
     return { state: connection.state, latencyMs, version: this.#serverVersion, topology };
   }
 

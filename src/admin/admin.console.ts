@@ -9,6 +9,7 @@ import type { EventFeed } from './event-feed.ts';
 import type { Invalidations } from './invalidations.ts';
 import type { Jobs } from './jobs.ts';
 import type { KeyBrowser } from './key-browser.ts';
+import type { LockDesk } from './lock-desk.ts';
 import type { Signer } from './signer.ts';
 
 export const ADMIN_CONSOLE = Symbol.for('nestjs-keep:admin-console');
@@ -26,6 +27,7 @@ export interface AdminConsole {
   readonly breakers: BreakerDesk;
   readonly feed: EventFeed;
   readonly locks: LockService;
+  readonly lockDesk: LockDesk;
   readonly limits: RateLimitService;
   /** Counts the requests of operators, in this process. */
   readonly ownLimits: RateLimitService;

@@ -36,7 +36,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       state: { enum: ['none', 'healthy', 'degraded', 'recovering'] },
       latencyMs: orNull('number'),
       version: orNull('string'),
-      topology: { enum: ['none', 'standalone', 'cluster'] },
+      topology: { enum: ['none', 'standalone', 'sentinel', 'cluster'] },
     }),
     tiers: object({
       l1: object({ entries: count, bytes: count, maxEntries: count }),

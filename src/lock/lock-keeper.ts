@@ -57,6 +57,11 @@ export class LockKeeper {
     return this.#counter.metrics(this.lines.waiters + this.#local.waiters);
   }
 
+  /** Of what this process holds. */
+  *tokens(): Iterable<string> {
+    for (const { token } of this.#held) yield token;
+  }
+
   /**
    * Takes all of the resources, or none. They are asked for in the order of their names, so two callers never wait for
    * each other.

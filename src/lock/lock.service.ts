@@ -180,6 +180,11 @@ export class LockService {
     return { items: page.items.map((held) => this.#describe(held)), cursor: page.cursor };
   }
 
+  /** Which of the locks that `list` shows this process holds, by their `tokenHash`; of those of `acquireLock` nobody keeps account. */
+  heldHere(): ReadonlySet<string> {
+    return new Set([...this.#keeper.tokens()].map(hashOf));
+  }
+
   /** Ends the lock whoever holds it; a holder in another process is told at its next renewal. False when nobody did. @throws LockUnavailableError */
   async forceRelease(resource: string): Promise<boolean> {
     return this.#ask(resource, ({ key }) => this.#keeper.forceRelease(key));
@@ -254,7 +259,7 @@ export class LockService {
   #describe({ key, token, fence, remainingMs, waiters }: HeldKey): LockInfo {
     return {
       resource: key.slice(this.#root.length),
-      tokenHash: createHash('sha256').update(token).digest('hex').slice(0, HASH_LENGTH),
+      tokenHash: hashOf(token),
       fence,
       ttlMs: remainingMs,
       waiters: waiters + this.#keeper.lines.untoldOf(key),
@@ -278,6 +283,8 @@ export class LockService {
     return { name, key: this.#keys.internal('lock', bare.trim() === '' ? resource : bare) };
   }
 }
+
+const hashOf = (token: string): string => createHash('sha256').update(token).digest('hex').slice(0, HASH_LENGTH);
 
 /** @throws LockConflictError when it was still held at the end of the wait */
 function granted(resources: readonly Resource[], outcome: HeldLock | Held): HeldLock {

@@ -44,6 +44,14 @@ export function createClient({ target, ...timeouts }: ResolvedRedisOptions, poli
   }
 }
 
+export type Topology = 'standalone' | 'sentinel' | 'cluster';
+
+/** What the client talks to, a lent one, too. */
+export function topologyOf(client: RedisClient): Topology {
+  if (isCluster(client)) return 'cluster';
+  return client.options.sentinels == null ? 'standalone' : 'sentinel';
+}
+
 export const isCluster = (client: RedisClient): client is Cluster => client.isCluster;
 
 /** Every server that takes writes: the nodes of a cluster by their address. */

@@ -436,6 +436,8 @@ describe.each(PLATFORMS)('the admin API on %s', (platform) => {
       await locks.acquire('order/2');
       const list = items(await admin.get('/locks'));
       expect(list.map(({ name }) => name).sort()).toEqual(['order/1', 'order/2']);
+      const { instance } = (await admin.get('/status')).body;
+      expect(list.map(({ holder }) => holder)).toEqual([instance, instance]);
       expect(JSON.stringify(list)).not.toContain(lock.token);
       expect((await admin.send('DELETE', '/locks/order%2F1')).status).toBe(422);
       expect((await admin.send('DELETE', '/locks/order%2F1', { reason: 'stuck' })).status).toBe(204);

@@ -10,7 +10,7 @@ import { eventually } from '../support/eventually.ts';
 import { HOST } from '../support/free-ports.ts';
 import { openHttpApp } from '../support/http-app.ts';
 import { monitored } from '../support/monitored.ts';
-import { ask, startCluster, startStandalone, type TestServers } from '../support/servers.ts';
+import { ask, startCluster, startSentinels, startStandalone, type TestServers } from '../support/servers.ts';
 
 const PATIENT = { commandTimeout: '5s', bootBudget: '15s' } as const;
 /** What others keep on the same server, some of it under names that look like ours. */
@@ -192,4 +192,21 @@ describe.each([
       withinMs: 15_000,
     });
   }, 40_000);
+});
+
+it('says that the server is behind sentinels', async () => {
+  const servers = await startSentinels();
+  const sentinels = servers.ports.slice(2).map((port) => ({ host: HOST, port }));
+  const redis = { sentinels, sentinelName: 'main', ...PATIENT };
+  const app = await openHttpApp({
+    platform: 'express',
+    cache: { redis, admin: { enabled: true, token: ADMIN_TOKEN } },
+  });
+  try {
+    const { body } = await new AdminClient(app).get('/status');
+    expect(body).toMatchObject({ mode: 'redis', redis: { topology: 'sentinel', state: 'healthy' } });
+  } finally {
+    await app.close();
+    await servers.stop();
+  }
 });

@@ -7,7 +7,7 @@ import { inspect } from 'node:util';
 import type { INestApplication } from '@nestjs/common';
 import type { App } from 'supertest/types.js';
 import { VERSION } from '../../src/admin/version.ts';
-import { CacheService, CircuitBreakerService, type CacheModuleOptions } from '../../src/index.ts';
+import { CacheService, CircuitBreakerService, LockService, type CacheModuleOptions } from '../../src/index.ts';
 import { ADMIN_TOKEN, AdminClient } from '../support/admin-client.ts';
 import { eventually } from '../support/eventually.ts';
 import { HOST } from '../support/free-ports.ts';
@@ -49,6 +49,20 @@ it('has other instances drop what is invalidated before it answers, and breakers
   expect((await other.admin.get('/breakers/orders')).body).toMatchObject({ state: 'forced-open' });
   const acts = (await other.admin.get('/audit')).body['items'] as { action: string }[];
   expect(acts.map(({ action }) => action)).toEqual(['breaker', 'invalidate']);
+});
+
+it('says which instance holds a lock, where one says so', async () => {
+  const [one, other] = [await start(), await start()];
+  const nameOf = async ({ admin }: typeof one) => (await admin.get('/status')).body['instance'];
+  await one.app.get(LockService).acquire('order:1');
+  await other.app.get(LockService).acquire(['order:2', 'order:3']);
+  await one.cache.acquireLock('job', 60_000);
+  const [here, there] = [await nameOf(one), await nameOf(other)];
+  const holders = { 'order:1': here, 'order:2': there, 'order:3': there, job: null };
+  for (const { admin } of [one, other]) {
+    const locks = (await admin.get('/locks')).body['items'] as { name: string; holder: string | null }[];
+    expect(Object.fromEntries(locks.map(({ name, holder }) => [name, holder]))).toEqual(holders);
+  }
 });
 
 it('takes a confirmation that another instance has given', async () => {

@@ -21,12 +21,9 @@ export class LocksController {
   @Reads()
   async list(@Query() query: unknown) {
     const { cursor, limit = 100 } = readQuery(query, pageRules);
-    const { signer, locks } = this.console;
-    const page = await locks.list(positionIn(signer, cursor, ['locks']), limit);
-    const items = page.items.map(({ resource, tokenHash, ttlMs, waiters }) => ({
-      ...{ name: resource, holder: null, tokenHash, ttlMs, waiters },
-    }));
-    return { items, nextCursor: page.cursor === null ? null : signer.cursor(page.cursor, ['locks']) };
+    const { signer, lockDesk } = this.console;
+    const page = await lockDesk.list(positionIn(signer, cursor, ['locks']), limit);
+    return { items: page.items, nextCursor: page.cursor === null ? null : signer.cursor(page.cursor, ['locks']) };
   }
 
   @Delete('api/locks/:name')

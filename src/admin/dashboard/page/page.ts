@@ -261,6 +261,7 @@ async function loadLocks(): Promise<void> {
       };
       return row(
         cell(name, 'key'),
+        cell(lock['holder'] === null ? 'unknown' : shown(lock['holder'])),
         cell(`${Math.ceil(Number(lock['ttlMs']) / 1_000)} s`),
         cell(String(lock['waiters'])),
         cell(may('lock') ? [button('free', `Free ${name}`, () => void free())] : []),
