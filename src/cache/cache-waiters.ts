@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { PassingMap } from '../common/passing-map.ts';
 import { within } from '../common/within.ts';
 import type { CacheEntry } from './cache-entry.ts';
 
@@ -17,14 +18,14 @@ export interface Waiter {
 /** Those in this process who wait for keys that other processes compute: at most one per key and flight. */
 @Injectable()
 export class CacheWaiters {
-  private readonly waiting = new Map<string, Set<(wake: Wake) => void>>();
+  private readonly waiting = new PassingMap<Set<(wake: Wake) => void>>();
 
   /** Enters the list before the server is asked, so that no word in between is missed. */
   expect(key: string): Waiter {
     let arrive!: (wake: Wake) => void;
     const arrival = new Promise<Wake>((resolve) => (arrive = resolve));
     const those = this.waiting.get(key) ?? new Set();
-    this.waiting.set(key, those.add(arrive));
+    if (those.add(arrive).size === 1) this.waiting.set(key, those);
     return {
       within: (ms) => within(arrival, ms, undefined),
       leave: () => {
@@ -41,6 +42,6 @@ export class CacheWaiters {
   }
 
   wakeMatching(matches: (key: string) => boolean): void {
-    for (const key of this.waiting.keys()) if (matches(key)) this.wake(key);
+    for (const [key] of this.waiting) if (matches(key)) this.wake(key);
   }
 }

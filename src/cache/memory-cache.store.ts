@@ -2,6 +2,7 @@ import { BoundedMap, bytesOfText } from '../common/bounded-map.ts';
 import type { Clock } from '../common/clock.ts';
 import { globMatcher } from '../common/glob.ts';
 import type { MemoryKeyspace } from '../common/memory-keyspace.ts';
+import { PassingMap } from '../common/passing-map.ts';
 import type { Shard } from '../redis/availability.types.ts';
 import { ABSENT, type CacheEntry, type EntryDraft, type Found } from './cache-entry.ts';
 import type { Acquisition, CacheStore, EntryDrafts, KeyDescription, LeaseRequest } from './cache-store.interface.ts';
@@ -24,7 +25,7 @@ export const MEMORY_SHARD: Shard = { isAvailable: true, place: '', holds: () => 
  * answers. Leases live beside the entries: they must not be evicted with them.
  */
 export class MemoryCacheStore implements CacheStore {
-  private readonly leases = new Map<string, Lease>();
+  private readonly leases = new PassingMap<Lease>();
   private readonly tagVersions = new BoundedMap<string>(MAX_VERSIONS);
   private lastVersion = 0;
 
@@ -108,7 +109,7 @@ export class MemoryCacheStore implements CacheStore {
 
   async delPattern(pattern: string): Promise<number> {
     const matches = globMatcher(pattern);
-    for (const key of this.leases.keys()) if (matches(key)) this.endLease(key);
+    for (const [key] of this.leases) if (matches(key)) this.endLease(key);
     return this.keyspace.deleteMatching(matches);
   }
 
