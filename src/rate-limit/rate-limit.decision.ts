@@ -1,5 +1,6 @@
 import { nth } from '../common/nth.ts';
-import type { Quota, QuotaState } from './rate-limit-store.interface.ts';
+import type { PolicySet } from './policy-set.ts';
+import type { Charge, Quota, QuotaState } from './rate-limit-store.interface.ts';
 import type { ResolvedPolicy } from './rate-limit.policy.ts';
 
 /** What the policies say about one call of one subject. */
@@ -28,18 +29,51 @@ export interface PolicyStanding {
   readonly state: QuotaState;
 }
 
-/** The decision about a call, and what it is made of. */
-export interface Judgement {
-  readonly decision: RateLimitDecision;
-  /** In the order of the policies. */
-  readonly standings: readonly PolicyStanding[];
+/** What a call is judged by. */
+export interface JudgedRequest {
+  readonly set: PolicySet;
+  /** One for each policy of the set. */
+  readonly subjects: readonly string[];
+  readonly charge: Charge;
 }
 
-export const remainingOf = ({ quota, state }: PolicyStanding): number =>
+/** The decision about a call, and what it is made of. */
+export class Judgement {
+  readonly decision: RateLimitDecision;
+
+  /** @param states of the quotas, in the order of the policies */
+  constructor(
+    private readonly request: JudgedRequest,
+    private readonly states: readonly QuotaState[],
+    isDegraded: boolean,
+  ) {
+    const { set, charge } = request;
+    // Most calls have one policy, and nobody asks where they stand with it.
+    this.decision =
+      states.length === 1
+        ? decisionOfOne(nth(set.policies, 0).name, nth(charge.quotas, 0), nth(states, 0), isDegraded)
+        : decisionOf(this.standings, isDegraded);
+  }
+
+  /** In the order of the policies. */
+  get standings(): readonly PolicyStanding[] {
+    const { set, charge, subjects } = this.request;
+    return this.states.map((state, at) => ({
+      policy: nth(set.policies, at),
+      quota: nth(charge.quotas, at),
+      subject: nth(subjects, at),
+      state,
+    }));
+  }
+}
+
+type Counted = Pick<PolicyStanding, 'quota' | 'state'>;
+
+export const remainingOf = ({ quota, state }: Counted): number =>
   state.block === 'none' ? Math.max(0, quota.capacity - state.used) : 0;
 
 /** Whether this policy is a reason to refuse the call. */
-export const isViolated = ({ quota, state }: PolicyStanding): boolean => state.retryAfterMs > 0 && !quota.isShadow;
+export const isViolated = ({ quota, state }: Counted): boolean => state.retryAfterMs > 0 && !quota.isShadow;
 
 /** Of those that refused, or else of all, the one with the least share left. */
 export function tightestOf(standings: readonly PolicyStanding[]): PolicyStanding {
@@ -48,9 +82,7 @@ export function tightestOf(standings: readonly PolicyStanding[]): PolicyStanding
   return (violated.length > 0 ? violated : standings).reduce(tighter);
 }
 
-export function decisionOf(standings: readonly PolicyStanding[], degraded: boolean): RateLimitDecision {
-  const [first] = standings;
-  if (standings.length === 1 && first !== undefined) return decisionOfOne(first, degraded);
+function decisionOf(standings: readonly PolicyStanding[], degraded: boolean): RateLimitDecision {
   const violated = standings.filter(isViolated);
   const tightest = tightestOf(standings);
   return {
@@ -65,18 +97,16 @@ export function decisionOf(standings: readonly PolicyStanding[], degraded: boole
   };
 }
 
-/** Most calls have one policy. */
-function decisionOfOne(standing: PolicyStanding, degraded: boolean): RateLimitDecision {
-  const { policy, quota, state } = standing;
-  const allowed = !isViolated(standing);
+function decisionOfOne(policy: string, quota: Quota, state: QuotaState, degraded: boolean): RateLimitDecision {
+  const allowed = !isViolated({ quota, state });
   return {
     allowed,
     limit: quota.capacity,
-    remaining: remainingOf(standing),
+    remaining: remainingOf({ quota, state }),
     resetMs: state.resetMs,
     retryAfterMs: allowed ? 0 : state.retryAfterMs,
-    policy: policy.name,
-    violated: allowed ? [] : [policy.name],
+    policy,
+    violated: allowed ? [] : [policy],
     degraded,
   };
 }

@@ -11,12 +11,12 @@ import { transportException } from '../common/transport-exception.ts';
 import { refuseToRun } from '../common/wrap-method.ts';
 import { type Caller, callerOf } from '../common/caller.ts';
 import type { PolicySet } from './policy-set.ts';
-import type { Judgement, RateLimitDecision } from './rate-limit.decision.ts';
+import type { JudgedRequest, Judgement, RateLimitDecision } from './rate-limit.decision.ts';
 import { LimitsUnavailableError, RateLimitExceededError } from './rate-limit.errors.ts';
 import type { RateLimitPolicy } from './rate-limit.policy.ts';
 import { type HttpResponse, RateLimitResponse } from './rate-limit.response.ts';
 import { rulesFor } from './rate-limit.rules.ts';
-import { type JudgedRequest, RateLimitService } from './rate-limit.service.ts';
+import { RateLimitService } from './rate-limit.service.ts';
 import { refundAfter } from './refund.ts';
 import { RequestGate } from './request-gate.ts';
 

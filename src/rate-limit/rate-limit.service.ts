@@ -1,19 +1,19 @@
 import { nth } from '../common/nth.ts';
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { begin, rejected } from '../common/begin.ts';
 import { type Duration, toMs } from '../common/duration.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { validKey } from '../common/keys.ts';
 import { integer } from '../common/option-rules.ts';
 import { readOptions, received } from '../common/read-options.ts';
 import { type PolicyCounts, Telemetry } from '../common/telemetry.ts';
-import type { PolicySet } from './policy-set.ts';
-import type { Charge, Quota, QuotaState, RateLimitStore } from './rate-limit-store.interface.ts';
-import { decisionOf, type Judgement, type PolicyStanding, type RateLimitDecision } from './rate-limit.decision.ts';
+import type { Quota, RateLimitStore } from './rate-limit-store.interface.ts';
+import { type JudgedRequest, Judgement, type PolicyStanding, type RateLimitDecision } from './rate-limit.decision.ts';
 import { noRateLimitCounts, type RateLimitMetrics } from './rate-limit.metrics.ts';
 import { RATE_LIMIT_DEFAULTS, type ResolvedRateLimitModuleOptions } from './rate-limit.options.ts';
 import { type PolicyInput, RateLimitPolicies } from './rate-limit.policies.ts';
-import type { ConsumeOptions } from './rate-limit.policy.ts';
+import type { ConsumeOptions, ResolvedPolicy } from './rate-limit.policy.ts';
 import type { RateLimitRule } from './rate-limit.rules.ts';
 import type { SharedLimits, Verdict } from './shared-limits.ts';
 
@@ -23,14 +23,6 @@ export interface RateLimitLogger {
 }
 
 const SILENT: RateLimitLogger = { warn: () => undefined };
-
-/** What a call is judged by. */
-export interface JudgedRequest {
-  readonly set: PolicySet;
-  /** One for each policy of the set. */
-  readonly subjects: readonly string[];
-  readonly charge: Charge;
-}
 
 /**
  * Limits how much each subject may spend, exactly, over all processes.
@@ -69,17 +61,22 @@ export class RateLimitService {
    * @throws StoreUnavailableError (503) on an outage with `'reject'`
    */
   consume(policy: PolicyInput, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
-    return answered(() => {
+    try {
       const request = this.#requestOf(policy, subject, options);
-      return once(this.#spend(request), (states, by) => this.#judge(request, states, by).decision);
-    });
+      const answer = this.limits.spend(request.charge, request.subjects);
+      // An answer that is there at once does not wait for a turn of its own, and one that is not waits for one only.
+      if (answer instanceof Promise) return answer.then((late) => this.#judge(request, verdictOf(late)).decision);
+      return Promise.resolve(this.#judge(request, verdictOf(answer)).decision);
+    } catch (error) {
+      return rejected(error);
+    }
   }
 
   /** What such a call would be told now; spends nothing. @throws as `consume` */
   check(policy: PolicyInput, subject: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
-    return answered(() => {
-      const request = this.#requestOf(policy, subject, options);
-      return once(this.#look(request), (states, by) => judgementOf(request, states, by).decision);
+    return begin(() => {
+      const judgement = this.look(this.#requestOf(policy, subject, options));
+      return judgement instanceof Promise ? judgement.then(decisionIn) : judgement.decision;
     });
   }
 
@@ -129,25 +126,21 @@ export class RateLimitService {
 
   /** @internal */
   spend(request: JudgedRequest): Judgement | Promise<Judgement> {
-    return once(this.#spend(request), (states, by) => this.#judge(request, states, by));
+    const answer = this.limits.spend(request.charge, request.subjects);
+    if (answer instanceof Promise) return answer.then((late) => this.#judge(request, verdictOf(late)));
+    return this.#judge(request, verdictOf(answer));
   }
 
   /** @internal */
   look(request: JudgedRequest): Judgement | Promise<Judgement> {
-    return once(this.#look(request), (states, by) => judgementOf(request, states, by));
+    const answer = this.limits.look(request.charge, request.subjects);
+    if (answer instanceof Promise) return answer.then((late) => judgementOf(request, verdictOf(late)));
+    return judgementOf(request, verdictOf(answer));
   }
 
   /** @internal Gives back what an admitted request was charged. */
   async giveBack({ charge, subjects }: JudgedRequest, which: readonly number[]): Promise<void> {
     for (const at of which) await this.limits.refund(nth(charge.quotas, at), nth(subjects, at), nth(charge.costs, at));
-  }
-
-  #spend({ charge, subjects }: JudgedRequest): Answer | Promise<Answer> {
-    return this.limits.spend(charge, subjects);
-  }
-
-  #look({ charge, subjects }: JudgedRequest): Answer | Promise<Answer> {
-    return this.limits.look(charge, subjects);
   }
 
   #requestOf(policy: PolicyInput, subject: string, options?: ConsumeOptions): JudgedRequest {
@@ -166,33 +159,37 @@ export class RateLimitService {
   }
 
   /** Counts and logs what came of a request, once. */
-  #judge(request: JudgedRequest, states: Verdict['states'], by: Verdict['by']): Judgement {
-    const judgement = judgementOf(request, states, by);
+  #judge(request: JudgedRequest, { states, by }: Verdict): Judgement {
+    const judgement = new Judgement(request, states, by === 'outage');
     const counts = this.#counts;
     if (judgement.decision.allowed) counts.allowed += 1;
     else counts.refused += 1;
     if (by === 'outage') counts.degraded += 1;
-    for (let at = 0; at < judgement.standings.length; at++) this.#countByPolicy(nth(judgement.standings, at), by);
+    let refusals = 0;
+    for (let at = 0; at < states.length; at++) {
+      const isRefusal = nth(states, at).retryAfterMs > 0;
+      if (isRefusal) refusals += 1;
+      this.#countByPolicy(nth(request.set.policies, at), isRefusal, by);
+    }
     if (by === 'memory') counts.refusedFromMemory += 1;
-    else this.#report(judgement);
+    else if (refusals > 0) this.#report(judgement);
     return judgement;
   }
 
-  #countByPolicy({ policy, state }: PolicyStanding, by: Verdict['by']): void {
+  #countByPolicy(policy: ResolvedPolicy, isRefusal: boolean, by: Verdict['by']): void {
     const counts = this.#byPolicy.get(policy) ?? this.#countsOf(policy);
-    if (state.retryAfterMs === 0) counts.allowed += 1;
-    else counts.refused += 1;
+    if (isRefusal) counts.refused += 1;
+    else counts.allowed += 1;
     if (by === 'outage') counts.degraded += 1;
   }
 
-  #countsOf(policy: PolicyStanding['policy']): PolicyCounts {
+  #countsOf(policy: ResolvedPolicy): PolicyCounts {
     const counts = this.telemetry.policies.of(policy.name);
     this.#byPolicy.set(policy, counts);
     return counts;
   }
 
   #report({ standings, decision }: Judgement): void {
-    if (standings.length === 1 && nth(standings, 0).state.retryAfterMs === 0) return;
     for (const { policy, quota, subject, state } of standings) {
       if (state.retryAfterMs === 0) continue;
       if (state.block === 'imposed') this.#counts.escalated += 1;
@@ -232,49 +229,14 @@ const aTier = {
 /** A store in this process says only what it found. */
 type Answer = Verdict | Verdict['states'];
 
-type Act<T> = (states: Verdict['states'], by: Verdict['by']) => T;
-
-/** An answer that is there at once does not wait for a turn of its own, and one that is not waits for one only. */
-function once<T>(answer: Answer | Promise<Answer>, act: Act<T>): T | Promise<T> {
-  if (answer instanceof Promise) return answer.then((late) => actOn(late, act));
-  return actOn(answer, act);
-}
-
-const actOn = <T>(answer: Answer, act: Act<T>): T =>
-  isVerdict(answer) ? act(answer.states, answer.by) : act(answer, 'store');
+const verdictOf = (answer: Answer): Verdict => (isVerdict(answer) ? answer : { states: answer, by: 'store' });
 
 const isVerdict = (answer: Answer): answer is Verdict => !Array.isArray(answer);
 
-function judgementOf(request: JudgedRequest, states: Verdict['states'], by: Verdict['by']): Judgement {
-  const standings =
-    states.length === 1 ? [standingOf(request, states, 0)] : states.map((_, at) => standingOf(request, states, at));
-  return { standings, decision: decisionOf(standings, by === 'outage') };
-}
+const judgementOf = (request: JudgedRequest, { states, by }: Verdict): Judgement =>
+  new Judgement(request, states, by === 'outage');
 
-const standingOf = (
-  { set, charge, subjects }: JudgedRequest,
-  states: readonly QuotaState[],
-  at: number,
-): PolicyStanding => ({
-  policy: nth(set.policies, at),
-  quota: nth(charge.quotas, at),
-  subject: nth(subjects, at),
-  state: nth(states, at),
-});
-
-/** What an `async` method would do, without a turn of its own. */
-function answered<T>(act: () => T | Promise<T>): Promise<T> {
-  try {
-    const answer = act();
-    return answer instanceof Promise ? answer : Promise.resolve(answer);
-  } catch (error) {
-    return failed(error);
-  }
-}
-
-const failed = async (error: unknown): Promise<never> => {
-  throw error;
-};
+const decisionIn = ({ decision }: Judgement): RateLimitDecision => decision;
 
 /** Who it was is hashed: the same in every line about one subject, and no more. */
 function lineOf(

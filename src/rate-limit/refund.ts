@@ -1,9 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { isStoreFailure } from '../common/errors.ts';
 import type { Caller } from '../common/caller.ts';
+import type { JudgedRequest } from './rate-limit.decision.ts';
 import type { ResolvedPolicy } from './rate-limit.policy.ts';
 import type { HttpResponse } from './rate-limit.response.ts';
-import type { JudgedRequest, RateLimitService } from './rate-limit.service.ts';
+import type { RateLimitService } from './rate-limit.service.ts';
 
 /** The response of Node itself, which Fastify keeps inside its own. */
 type RawResponse = Pick<ServerResponse, 'once' | 'statusCode'>;

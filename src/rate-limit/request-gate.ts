@@ -1,9 +1,10 @@
 import { addressOf, type Caller } from '../common/caller.ts';
 import { AddressList } from '../common/ip-address.ts';
 import type { PolicySet } from './policy-set.ts';
+import type { JudgedRequest } from './rate-limit.decision.ts';
 import type { ResolvedRateLimitModuleOptions } from './rate-limit.options.ts';
 import type { ResolvedPolicy } from './rate-limit.policy.ts';
-import type { JudgedRequest, RateLimitLogger } from './rate-limit.service.ts';
+import type { RateLimitLogger } from './rate-limit.service.ts';
 import { Subjects } from './subject.ts';
 import { ProxyWarnings } from './trust-proxy.ts';
 

@@ -344,9 +344,9 @@ export function describeRateLimitStoreContract(
           expect(block).toBe('imposed');
           expect(resetMs).toBeGreaterThan(LONG_MS / 2);
           const ms = SHORT_MS * Math.min(3, 2 ** round);
-          await setup.pass(ms - 50);
+          await setup.pass(ms * 0.6);
           expect((await look(strict)).block).toBe('blocked');
-          await setup.pass(51);
+          await setup.pass(ms * 0.4 + 1);
           expect((await look(strict)).block).toBe('none');
         }
       });
