@@ -109,6 +109,14 @@ describe('a closed circuit', () => {
     expect(handle.stats.rejects).toBeGreaterThanOrEqual(400);
   });
 
+  it('counts in a row only what no success has interrupted', async () => {
+    const handle = service.create(succeed, config({ volumeThreshold: 1_000_000 }));
+    await failTimes(99);
+    await handle.fire();
+    await failTimes(99);
+    expect(handle.closed).toBe(true);
+  });
+
   it('forgets how many have failed in a row when it is closed by hand', async () => {
     const handle = service.create(succeed, config({ volumeThreshold: 1_000_000 }));
     await failTimes(100);

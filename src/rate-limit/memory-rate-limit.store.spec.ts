@@ -52,3 +52,33 @@ describe('MemoryRateLimitStore, where room is short', () => {
     expect(admitted('victim', 5, login)).toBe(1);
   });
 });
+
+describe('MemoryRateLimitStore, when the clock is set back by an hour', () => {
+  let nowMs: number;
+  let store: MemoryRateLimitStore;
+  const spend = (quota: Quota) => store.spend({ quotas: [quota], costs: [1], consumesOnReject: false }, ['ann'])[0]!;
+
+  beforeEach(() => {
+    nowMs = Date.UTC(2030, 0, 1);
+    store = new MemoryRateLimitStore({ now: () => nowMs });
+  });
+
+  it.each(['sliding', 'fixed', 'gcra'] as const)('refuses nobody for more than two windows (%s)', (algorithm) => {
+    const quota = quotaOf({ name: 'api', algorithm, limit: 5, windowMs: WINDOW_MS });
+    for (let i = 0; i < 5; i++) spend(quota);
+    nowMs -= 3_600_000;
+    const { retryAfterMs } = spend(quota);
+    expect(retryAfterMs).toBeGreaterThan(0);
+    expect(retryAfterMs).toBeLessThanOrEqual(2 * WINDOW_MS);
+    nowMs += retryAfterMs;
+    expect(spend(quota).retryAfterMs).toBe(0);
+  });
+
+  it('makes no block longer than it was', () => {
+    store.block(five, 'ann', WINDOW_MS);
+    nowMs -= 3_600_000;
+    expect(spend(five)).toMatchObject({ block: 'blocked', retryAfterMs: WINDOW_MS });
+    nowMs += WINDOW_MS;
+    expect(spend(five)).toMatchObject({ block: 'none', retryAfterMs: 0 });
+  });
+});

@@ -77,6 +77,29 @@ describe('SharedLimits', () => {
       expect(server.asked).toBe(6);
     });
 
+    it('is refused without a question where one of several policies is known to refuse', async () => {
+      const pair = { quotas: [quota({ limit: 1 }), quota({ name: 'long' })], costs: [1, 1], consumesOnReject: false };
+      for (let i = 0; i < 4; i++) await limits.spend(pair, ['ann', 'ann']);
+      expect(server.asked).toBe(2);
+      expect((await limits.look(pair, ['ann', 'ann'])).states[1]).toMatchObject({ used: 1 });
+    });
+
+    it.each([
+      ['local', { by: 'memory', isRefused: true }],
+      ['allow', { by: 'outage', isRefused: false }],
+      ['reject', 'StoreUnavailableError'],
+    ] as const)('is treated as an outage says once the server is away: %s', async (onOutage, expected) => {
+      const one = quota({ limit: 1, onOutage });
+      await admitted(2, one);
+      server.isAway = true;
+      const charge = { quotas: [one], costs: [1], consumesOnReject: false };
+      const outcome = await Promise.resolve(limits.spend(charge, ['ann'])).then(
+        ({ by, states }) => ({ by, isRefused: states[0]!.retryAfterMs > 0 }),
+        ({ name }: Error) => name,
+      );
+      expect(outcome).toEqual(expected);
+    });
+
     it('is nobody any more after a reset or a refund', async () => {
       const one = quota({ limit: 1 });
       await admitted(2, one);
@@ -113,6 +136,19 @@ describe('SharedLimits', () => {
       const { retryAfterMs, used } = await spend(one);
       expect(used).toBe(1);
       expect(retryAfterMs).toBeGreaterThan(3_000_000);
+    });
+
+    it('blocks, forgets and refunds here, and says that the server does not know', async () => {
+      server.isAway = true;
+      const one = quota({ limit: 2 });
+      expect(await admitted(2, one)).toBe(1);
+      await expect(limits.refund(one, 'ann', 1)).rejects.toThrow(StoreUnavailableError);
+      expect(await admitted(2, one)).toBe(1);
+      await expect(limits.reset(one, 'ann')).rejects.toThrow(StoreUnavailableError);
+      expect(await admitted(2, one)).toBe(1);
+      await limits.reset(one, 'ann').catch(() => undefined);
+      await expect(limits.block(one, 'ann', 60_000)).rejects.toThrow(StoreUnavailableError);
+      expect(await spend(one)).toMatchObject({ used: 1, block: 'blocked' });
     });
 
     it('goes by the strictest word of several policies', async () => {
