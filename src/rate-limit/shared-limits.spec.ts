@@ -95,7 +95,7 @@ describe('SharedLimits', () => {
       const charge = { quotas: [one], costs: [1], consumesOnReject: false };
       const outcome = await Promise.resolve(limits.spend(charge, ['ann'])).then(
         ({ by, states }) => ({ by, isRefused: states[0]!.retryAfterMs > 0 }),
-        ({ name }: Error) => name,
+        (error: unknown) => (error as Error).name,
       );
       expect(outcome).toEqual(expected);
     });
