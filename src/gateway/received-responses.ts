@@ -9,6 +9,7 @@ import {
   type Detail,
   directivesOf,
   headFault,
+  hasValidator,
   headerOf,
   type HttpHeaders,
   type Lifetime,
@@ -168,9 +169,6 @@ function hasLifetime(headers: HttpHeaders): boolean {
   const directives = directivesOf(headers);
   return directives.has('max-age') || directives.has('s-maxage') || headers['expires'] !== undefined;
 }
-
-const hasValidator = (headers: HttpHeaders): boolean =>
-  headers['etag'] !== undefined || headers['last-modified'] !== undefined;
 
 /** `no-cache` forbids to answer with it unasked, not to keep it. */
 const isAskedAbout = (headers: HttpHeaders): boolean => hasValidator(headers) && directivesOf(headers).has('no-cache');

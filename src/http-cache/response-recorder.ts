@@ -18,6 +18,8 @@ export type HeadVerdict =
       readonly status: number;
       readonly headers: readonly StoredHeader[];
       readonly body: Buffer | undefined;
+      /** Whether the handler's is still wanted: one that comes in pieces would be given up by whoever makes it. */
+      readonly isRecorded: boolean;
     };
 
 export const AS_IT_IS: HeadVerdict = { kind: 'send', set: [], remove: [] };
@@ -57,6 +59,8 @@ export class ResponseRecorder {
   private head: { readonly status: number; readonly headers: HttpHeaders } | undefined;
   private message: string | undefined;
   private isHeadWritten = false;
+  /** Sends what the client gets in place of the handler's response; once. */
+  private replacement: (() => void) | undefined;
   private isReplaced = false;
   private isEnding = false;
   private running: Promise<unknown> = Promise.resolve();
@@ -97,6 +101,7 @@ export class ResponseRecorder {
       const { chunk, callback } = readArguments(args);
       this.body.add(chunk);
       if (!this.isReplaced) return original.write(...args);
+      if (this.body.bytes > this.options.maxBytes) this.giveUpBody();
       callback?.();
       return true;
     }) as typeof raw.write;
@@ -104,6 +109,7 @@ export class ResponseRecorder {
       const { chunk, callback } = readArguments(args);
       passHead(chunk ?? Buffer.alloc(0));
       this.body.add(chunk);
+      this.replace();
       if (!this.isReplaced) this.passEnd(() => original.end(...args));
       else if (callback !== undefined) process.nextTick(callback);
       this.finish(true);
@@ -135,14 +141,32 @@ export class ResponseRecorder {
       this.isReplaced = true;
       for (const name of raw.getHeaderNames()) raw.removeHeader(name);
       for (const [name, value] of verdict.headers) raw.setHeader(name, value);
-      writeHead(verdict.status);
-      end(verdict.body);
+      this.replacement = () => {
+        Reflect.deleteProperty(raw, 'headersSent');
+        writeHead(verdict.status);
+        end(verdict.body);
+      };
+      if (verdict.isRecorded && body === undefined) saysThatHeadIsSent(raw);
+      else this.replace();
+      if (!verdict.isRecorded) this.finish(false);
       return;
     }
     for (const name of verdict.remove) raw.removeHeader(name);
     for (const [name, value] of verdict.set) raw.setHeader(name, value);
     if (!this.isHeadWritten) return;
     writeHead(raw.statusCode, ...(this.message === undefined ? [] : [this.message]));
+  }
+
+  private replace(): void {
+    const { replacement } = this;
+    this.replacement = undefined;
+    replacement?.();
+  }
+
+  /** Nobody waits for the rest of what will not be kept. */
+  private giveUpBody(): void {
+    this.replace();
+    this.finish(true);
   }
 
   private passEnd(end: () => unknown): void {
@@ -154,8 +178,7 @@ export class ResponseRecorder {
     }
     if (this.isEnding) return;
     this.isEnding = true;
-    // What comes now comes too late: nobody is to begin another response.
-    Object.defineProperty(raw, 'headersSent', { configurable: true, get: () => true });
+    saysThatHeadIsSent(raw);
     const passed = (): void => {
       Reflect.deleteProperty(raw, 'headersSent');
       end();
@@ -165,7 +188,7 @@ export class ResponseRecorder {
 
   /** The client is gone, or was answered. A handler that has not begun to answer goes on: its response counts. */
   private closed(): void {
-    if (this.head !== undefined && !this.isReplaced) this.finish(false);
+    if (this.head !== undefined) this.finish(false);
     else void this.running.then(() => (this.orphaned = setTimeout(() => this.finish(false), ORPHANED_MS).unref()));
   }
 
@@ -174,6 +197,10 @@ export class ResponseRecorder {
     return { status, headers, body: this.body.whole(), bytes: this.body.bytes, isWhole };
   }
 }
+
+/** What comes now comes too late: nobody is to begin another response. */
+const saysThatHeadIsSent = (raw: ServerResponse): void =>
+  void Object.defineProperty(raw, 'headersSent', { configurable: true, get: () => true });
 
 /** How a response wrote before it was wrapped. */
 interface Writer {

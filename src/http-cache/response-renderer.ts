@@ -18,7 +18,7 @@ import type { ResponseTurn } from './response-turn.ts';
 import type { RoutePolicy } from './route-policy.ts';
 import { asRecord, type StoredHeader } from './stored-headers.ts';
 import type { StoredResponse } from './stored-response.ts';
-import { isInNotModified, isNotModified } from './validators.ts';
+import { hasValidator, isInNotModified, isNotModified } from './validators.ts';
 
 /** A response that is made for the client and for the store. */
 export interface RenderOrder extends Making {
@@ -132,10 +132,11 @@ export class ResponseRenderer {
     const { headers: own } = head;
     const added = fault === undefined ? this.maker.additions(head, order) : this.maker.warnings(own, order.policy);
     const set = [...added, ...said];
-    if (head.body === undefined || head.status !== 200) return { kind: 'send', set, remove: NOT_SENT };
     const headers: HttpHeaders = { ...own, ...asRecord(set) };
-    if (!isNotModified(exchange.conditions, headers)) return { kind: 'send', set, remove: NOT_SENT };
-    return { kind: 'replace', status: 304, headers: withoutBody(headers), body: undefined };
+    const mayMatch = head.status === 200 && (head.body !== undefined || hasValidator(headers));
+    if (!mayMatch || !isNotModified(exchange.conditions, headers)) return { kind: 'send', set, remove: NOT_SENT };
+    const isRecorded = fault === undefined;
+    return { kind: 'replace', status: 304, headers: withoutBody(headers), body: undefined, isRecorded };
   }
 
   private replacedBy(
@@ -146,10 +147,11 @@ export class ResponseRenderer {
     const { status, headers, body } = stale.draft;
     const said = this.announcer.announced(exchange, outcome);
     if (isNotModified(exchange.conditions, stale.record)) {
-      return { kind: 'replace', status: 304, headers: [...stale.notModified, ...said], body: undefined };
+      const kept = [...stale.notModified, ...said];
+      return { kind: 'replace', status: 304, headers: kept, body: undefined, isRecorded: false };
     }
     const length = status === 204 ? [] : [['content-length', String(body.length)] as const];
-    return { kind: 'replace', status, headers: [...headers, ...length, ...said], body };
+    return { kind: 'replace', status, headers: [...headers, ...length, ...said], body, isRecorded: false };
   }
 
   /** What the store gets. Never fails because of what functions of the application throw: nothing is stored then. */

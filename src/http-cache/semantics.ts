@@ -28,5 +28,13 @@ export { type Fitness, fitnessOf, type RequestDirectives, requestDirectivesOf } 
 export { cookiesOf, hostOf, pathOf, queryOf, type QueryRules } from './request-key.ts';
 export { bodyFault, headFault, mayBeStored, sharesAuthorized, type Unstorable } from './storable.ts';
 export { asRecord, type StoredHeader, storedHeaders, updatedHeaders } from './stored-headers.ts';
-export { etagOf, hasPrecondition, isConditional, isInNotModified, isNotModified, weakened } from './validators.ts';
+export {
+  etagOf,
+  hasPrecondition,
+  hasValidator,
+  isConditional,
+  isInNotModified,
+  isNotModified,
+  weakened,
+} from './validators.ts';
 export { variantOf, varyNamesOf } from './vary.ts';

@@ -32,6 +32,10 @@ export function isNotModified(requestHeaders: HttpHeaders, headers: HttpHeaders)
   return since !== undefined && modified !== undefined && modified <= since;
 }
 
+/** Whether the response can be told from another one, whatever its body is. */
+export const hasValidator = (headers: HttpHeaders): boolean =>
+  headers['etag'] !== undefined || headers['last-modified'] !== undefined;
+
 /** Whether the request asks for a 304 at all. */
 export const isConditional = (requestHeaders: HttpHeaders): boolean =>
   requestHeaders['if-none-match'] !== undefined || requestHeaders['if-modified-since'] !== undefined;

@@ -1,18 +1,23 @@
 import 'reflect-metadata';
 import fastifyCompress from '@fastify/compress';
-import { Controller, Get, type INestApplication, Param, Query, Req, Res, StreamableFile } from '@nestjs/common';
+import { Controller, Get, Header, type INestApplication, Param, Query, Req, Res, StreamableFile } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import compression from 'compression';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { Cacheable, CacheService } from '../../src/index.ts';
+import { readUnkept } from '../support/heap.ts';
 import { HttpClient, type HttpReply } from '../support/http-client.ts';
 import { openHttpApp, type Platform, PLATFORMS } from '../support/http-app.ts';
 
 interface Reply {
   header(name: string, value: string): Reply;
   send(body: unknown): Reply;
+}
+
+interface Url {
+  readonly url: string;
 }
 
 const TEXT = 'é€😀'.repeat(2_000);
@@ -24,6 +29,10 @@ async function* megabytes(count: number, pauseMs: number): AsyncGenerator<Buffer
     if (sent === 1) await sleep(pauseMs);
     yield CHUNK;
   }
+}
+
+async function* kilobytes(count: number): AsyncGenerator<Buffer> {
+  for (let sent = 0; sent < count; sent++) yield await Promise.resolve(CHUNK.subarray(0, 1024));
 }
 
 @Controller()
@@ -63,8 +72,17 @@ class Bytes {
   }
 
   @Cacheable('1m')
+  @Header('etag', '"own"')
+  @Get('validated/:kilobytes')
+  validated(@Param('kilobytes') count: string, @Req() { url }: Url, @Res({ passthrough: true }) reply: Reply) {
+    reply.header('cache-control', url.split('?')[1] ?? '');
+    this.runs++;
+    return new StreamableFile(Readable.from(kilobytes(Number(count))));
+  }
+
+  @Cacheable('1m')
   @Get('echo/:path')
-  echo(@Query() query: object, @Req() { url }: { url: string }): object {
+  echo(@Query() query: object, @Req() { url }: Url): object {
     return { url, query, run: ++this.runs };
   }
 }
@@ -128,6 +146,40 @@ describe.each(PLATFORMS)('bytes in the response cache on %s', (platform) => {
     expect(runs()).toBe(2);
     await client.get('/stream/0');
     expect((await client.get('/stream/0')).headers['x-cache']).toBe('HIT');
+  });
+
+  it('of a long stream are let go when they are too many to be stored (HTTP-09)', async () => {
+    await open();
+    const { bytes, megabytes } = await readUnkept(`http://127.0.0.1:${client.port}/stream/48`);
+    expect(bytes).toBe(48 * 1024 ** 2);
+    expect(megabytes).toBeLessThan(30);
+  });
+
+  it.each([
+    ['no-store', false],
+    ['max-age=60', true],
+  ])('of a stream need not be sent to whom has them already, who says so: %s (HTTP-19)', async (control, isStored) => {
+    await open();
+    const path = `/validated/4?${control}`;
+    const own = { 'if-none-match': '"own"' };
+    // Several at once: nobody waits for what will not come.
+    const replies = await Promise.all([1, 2, 3].map(() => client.get(path, own, { timeoutMs: 3_000 })));
+    for (const { status, headers, body } of replies) {
+      expect([status, body.length, headers.etag, headers['content-length']]).toEqual([304, 0, '"own"', undefined]);
+    }
+    const whole = await client.get(path);
+    expect([whole.status, whole.body.length]).toEqual([200, 4096]);
+    expect([whole.headers['x-cache'], runs()]).toEqual(isStored ? ['HIT', 1] : ['BYPASS', 4]);
+    const older = await client.get(path, { 'if-none-match': '"older"' });
+    expect([older.status, older.body.length]).toEqual([200, 4096]);
+  });
+
+  it('of a long stream are not waited for by whom has them already (HTTP-19)', async () => {
+    await open();
+    const replies = await Promise.all(
+      [1, 2, 3].map(() => client.get('/validated/3000?max-age=60', { 'if-none-match': '"own"' }, { timeoutMs: 3_000 })),
+    );
+    expect(replies.map(({ status }) => status)).toEqual([304, 304, 304]);
   });
 
   it('of a stream that breaks off are not stored', async () => {
