@@ -13,6 +13,7 @@ import {
   hostOf,
   type HttpHeaders,
   invalidatedPaths,
+  isInNotModified,
   isNotModified,
   isUnsafe,
   legacyStatusOf,
@@ -246,6 +247,12 @@ describe('validators', () => {
     expect(isNotModified(requestHeaders, headers)).toBe(expected);
   });
 
+  it('are what a 304 carries, with what it says about time and place, and nothing about a body (HTTP-19)', () => {
+    const said = ['cache-control', 'content-location', 'date', 'etag', 'expires', 'vary', 'age', 'cache-status'];
+    const unsaid = ['content-type', 'content-length', 'content-encoding', 'last-modified', 'set-cookie'];
+    expect([...said, ...unsaid].filter(isInNotModified)).toEqual(said);
+  });
+
   it('are made of the bytes of the body', () => {
     expect(etagOf(Buffer.from('a'))).toMatch(/^W\/"[\w-]{22}"$/);
     expect(etagOf(Buffer.from('a'))).toBe(etagOf(Buffer.from('a')));
@@ -267,6 +274,7 @@ describe('variants', () => {
     ['accept-encoding', 'gzip, br', 'br;q=1,gzip'],
     ['accept-encoding', undefined, 'deflate'],
     ['accept-encoding', 'gzip;q=0', 'identity'],
+    ['accept-encoding', 'br', '*'],
     ['accept-language', 'en,  de', 'en, de'],
     ['foo', '1,2', '1 ,  2'],
   ])('%s: the same for %s and %s', (name, one, other) => {
@@ -288,6 +296,7 @@ describe('variants', () => {
   it.each([
     ['fr-CH, en;q=0.5', 'fr'],
     ['de, en;q=0.1', 'en'],
+    ['en;q=0.1, *;q=0.5', 'fr'],
     ['en;q=0.4, fr;q=0.5', 'fr'],
     ['*', 'en'],
     ['de', 'en'],
@@ -377,6 +386,23 @@ describe('what is replayed', () => {
       ['content-length', '3'],
       ['x-own', ['1', '2']],
     ]);
+  });
+
+  it.each([
+    ...[
+      'Set-Cookie',
+      'Date',
+      'Connection',
+      'Keep-Alive',
+      'Transfer-Encoding',
+      'Upgrade',
+      'Proxy-Authenticate',
+      'Proxy-Any',
+    ],
+    ...['RateLimit', 'RateLimit-Policy', 'X-RateLimit-Remaining', 'Retry-After', 'Server-Timing', 'traceparent'],
+    ...['tracestate', 'X-Request-Id', 'Age', 'Cache-Status', 'X-Cache'],
+  ])('is not %s (HTTP-24)', (name) => {
+    for (const spelling of [name, name.toLowerCase()]) expect(storedHeaders({ [spelling]: '1' })).toEqual([]);
   });
 
   it('is what a 304 says anew, except about the body', () => {

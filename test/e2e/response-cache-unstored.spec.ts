@@ -74,6 +74,15 @@ describe.each(PLATFORMS)('what a cached route answers without storing it, on %s'
       return { run: ++this.runs };
     }
 
+    @Cacheable({ ttl: '1m', tags: ['pages'] })
+    @Header('cache-control', 'max-age=60, must-revalidate')
+    @Get('strict')
+    strict(): object {
+      this.runs++;
+      if (this.failure !== undefined) throw new HttpException('no', this.failure);
+      return {};
+    }
+
     @Cacheable({ ttl: '1m', tags: ['pages'], staleWhileRevalidate: '1h' })
     @Header('cache-tag', 'told')
     @Get('tagged')
@@ -207,6 +216,27 @@ describe.each(PLATFORMS)('what a cached route answers without storing it, on %s'
     await sleep(20);
     const reply = await client.get('/floor', { 'cache-control': 'no-cache' });
     expect([reply.text, statusOf(reply)]).toEqual(['{"run":2}', '"nestjs-keep";fwd=stale;stored']);
+  });
+
+  it('is asked for once per floor, also where it cannot take the place of what is stored (HTTP-13, B37)', async () => {
+    await open({ http: { reloadFloor: '500ms' } });
+    const reload = { 'cache-control': 'no-cache' };
+    await client.get('/strict');
+    await sleep(550);
+    pages.failure = 404;
+    const replies = [await client.get('/strict', reload)];
+    for (let round = 0; round < 5; round++) replies.push(await client.get('/strict', reload));
+    expect(replies.map(({ status }) => status)).toEqual([404, 200, 200, 200, 200, 200]);
+    expect(pages.runs).toBe(2);
+  });
+
+  it('is a failure where the response that is stale forbids to hide it, whatever the client says (HTTP-15)', async () => {
+    await open();
+    await client.get('/strict');
+    await app.get(CacheService).expireByTag('pages');
+    pages.failure = 503;
+    expect((await client.get('/strict', { 'cache-control': 'stale-if-error=600' })).status).toBe(503);
+    expect((await client.get('/strict', { 'cache-control': 'max-stale' })).status).toBe(503);
   });
 
   it('is stored where clients have no say in it, whatever they say (HTTP-13)', async () => {
