@@ -1,6 +1,8 @@
 import { inspect } from 'node:util';
+import type { LoggerService } from '@nestjs/common';
 import { ModulesContainer, NestContainer } from '@nestjs/core';
 import { Test, type TestingModule } from '@nestjs/testing';
+import * as keep from '../../src/index.ts';
 import { CacheModule, CacheService, type CacheModuleOptions } from '../../src/index.ts';
 import { FaultProxy } from '../support/proxy.ts';
 import { startStandalone, type TestServers } from '../support/servers.ts';
@@ -29,10 +31,33 @@ const leaksOf = (module: TestingModule): string[] =>
     .filter(([, holder]) => inspect(holder, { depth: 10, maxArrayLength: null }).includes(SECRET))
     .map(([name]) => name);
 
-async function open(options: CacheModuleOptions, way: 'forRoot' | 'forRootAsync'): Promise<TestingModule> {
+const showsSecret = (thing: unknown): boolean =>
+  inspect(thing, { depth: 10, showHidden: true, getters: true, maxArrayLength: null, maxStringLength: null }).includes(
+    SECRET,
+  );
+
+/** What everything that is exported is, and what the application has of it. */
+function* exportsOf(module: TestingModule): Iterable<[name: string, thing: unknown]> {
+  for (const [name, exported] of Object.entries<unknown>(keep)) {
+    yield [name, exported];
+    if (typeof exported !== 'function') continue;
+    try {
+      yield [`instance of ${name}`, module.get(exported, { strict: false })];
+    } catch {
+      // Nothing that is injected.
+    }
+  }
+}
+
+async function open(
+  options: CacheModuleOptions,
+  way: 'forRoot' | 'forRootAsync',
+  logger: LoggerService | false = false,
+): Promise<TestingModule> {
   const cache =
     way === 'forRoot' ? CacheModule.forRoot(options) : CacheModule.forRootAsync({ useFactory: () => options });
-  const module = await Test.createTestingModule({ imports: [cache] }).compile();
+  const building = Test.createTestingModule({ imports: [cache] });
+  const module = await (logger === false ? building : building.setLogger(logger)).compile();
   await module.init();
   return module;
 }
@@ -83,6 +108,50 @@ describe('nothing that can be injected shows a password or a value', () => {
     const [value, leaks] = [await cache.get('text'), leaksOf(module)];
     await module.close();
     expect(value).toBe(VALUE);
+    expect(leaks).toEqual([]);
+  });
+
+  it.each(WAYS)('nor does what is exported, returned, thrown or logged, %s', async (_, options) => {
+    const lines: unknown[] = [];
+    const write = (...said: unknown[]): void => void lines.push(...said);
+    const logger = { log: write, warn: write, error: write, debug: write, verbose: write, fatal: write };
+    const given = { ...options(), logLevel: 'debug' as const };
+    const module = await open(given, 'forRoot', logger);
+    const cache = await use(module);
+    const [locks, circuits] = [module.get(keep.LockService), module.get(keep.CircuitBreakerService)];
+    await cache.hset('hash', 'field', VALUE);
+    const lock = await locks.acquire('resource');
+    const circuit = circuits
+      .create(() => Promise.reject<string>(new Error('no')), { name: 'source' })
+      .fallback(() => VALUE);
+    await circuit.fire();
+    const failures = await Promise.all(
+      [
+        cache.incr('text'),
+        cache.get('hash'),
+        cache.set('cycle', { secret: VALUE, no: () => VALUE }),
+        cache.publish('channel', { secret: VALUE, no: 1n }),
+        cache.getOrSet('slow', { hardTimeout: '10ms' }, () => new Promise(() => undefined)),
+        locks.acquire('resource', { wait: '1ms' }),
+      ].map((call) =>
+        call.then(
+          () => 'no failure',
+          (error: unknown) => error,
+        ),
+      ),
+    );
+    const things: [string, unknown][] = [
+      ...exportsOf(module),
+      ...failures.map((failure, index): [string, unknown] => [`failure ${index}`, failure]),
+      ...Object.entries({ lock, circuit, lines, dynamic: CacheModule.forRoot(given), space: cache.namespace('n') }),
+      ...Object.entries({ metrics: cache.getMetrics(), stats: await cache.getStats(), circuits: circuits.getStats() }),
+      ...Object.entries({ end: await cache.subscribe('channel', () => undefined), pages: await locks.list() }),
+    ];
+    const leaks = things.filter(([, thing]) => showsSecret(thing)).map(([name]) => name);
+    await module.close();
+    expect(failures.map((failure) => failure instanceof Error)).toEqual(failures.map(() => true));
+    expect(things.filter(([name]) => name.startsWith('instance of')).length).toBeGreaterThanOrEqual(7);
+    expect(lines.length).toBeGreaterThan(0);
     expect(leaks).toEqual([]);
   });
 
