@@ -1,7 +1,8 @@
 import { KEY_DEFAULTS, KeySpace } from '../common/keys.ts';
 import { systemClock } from '../common/clock.ts';
-import { OutcomeUnknownError } from '../common/errors.ts';
+import { OutcomeUnknownError, StoreUnavailableError } from '../common/errors.ts';
 import { MemoryKeyspace } from '../common/memory-keyspace.ts';
+import type { Shard } from '../redis/availability.types.ts';
 import { CacheEngine } from './cache-engine.ts';
 import type { CacheEntry } from './cache-entry.ts';
 import { CacheWaiters } from './cache-waiters.ts';
@@ -47,6 +48,31 @@ class MuteStore extends MemoryCacheStore {
     if (this.isMute) throw new OutcomeUnknownError('del', 'no answer');
     return super.del(keys);
   }
+
+  override async bump(keys: readonly string[], mode: 'delete' | 'expire'): Promise<void> {
+    if (this.isMute) throw new OutcomeUnknownError('bump', 'no answer');
+    return super.bump(keys, mode);
+  }
+}
+
+/** A store whose server is away. */
+class LostStore extends MemoryCacheStore {
+  asked = 0;
+  override readonly shards = [{ ...MEMORY_SHARD, isAvailable: false }];
+
+  override shardOf(): Shard | undefined {
+    return this.shards[0];
+  }
+
+  override async del(): Promise<number> {
+    this.asked++;
+    throw new StoreUnavailableError('del', 'the server does not answer');
+  }
+
+  override async bump(): Promise<void> {
+    this.asked++;
+    throw new StoreUnavailableError('bump', 'the server does not answer');
+  }
 }
 
 function setUp(): ReturnType<typeof setUpWith<HesitantStore>> {
@@ -67,16 +93,16 @@ function setUpWith<S extends MemoryCacheStore>(
     options: CACHE_DEFAULTS,
   });
   engine.local.tier.trustFor(Number.POSITIVE_INFINITY);
-  const read = (factory: () => Promise<string>) =>
+  const readWith = (stampNames: readonly string[]) => (factory: () => Promise<string>) =>
     engine.stack.getOrSet({
       key: KEY,
       name: 'k',
-      stampNames: ['epoch:'],
+      stampNames,
       options: new ReadOptionsResolver(CACHE_DEFAULTS).forRead(60),
       factory,
       counts: engine.metrics.caches.of('default'),
     });
-  return { engine, store, read };
+  return { engine, store, read: readWith(['epoch:']), tagged: readWith(['epoch:', 'tag:t']) };
 }
 
 const never = (): Promise<string> => new Promise(() => undefined);
@@ -118,6 +144,31 @@ describe('CacheWriter', () => {
     expect(engine.journal.size).toBe(0);
     expect(await read(async () => 'newest')).toBe('newest');
     expect(await read(async () => 'not called')).toBe('newest');
+    engine.recovery.stop();
+  });
+
+  it('does not trust the store for a tag until it is sure that the tag was invalidated', async () => {
+    const { engine, store, tagged } = setUpWith(MuteStore);
+    await tagged(async () => 'old');
+    engine.local.distrust();
+    await engine.writer.bump(['tag:t'], 'delete');
+    expect(engine.journal.size).toBe(1);
+    expect((await engine.stack.find(KEY, ['epoch:', 'tag:t'])).kind).toBe('missing');
+    expect(await tagged(async () => 'new')).toBe('new');
+    store.isMute = false;
+    await engine.recovery.recover({ shard: MEMORY_SHARD, everything: false });
+    expect(await tagged(async () => 'newest')).toBe('newest');
+    engine.recovery.stop();
+  });
+
+  it('does not even try a store that is away, nor number a notice about it', async () => {
+    const { engine, store } = setUpWith(LostStore);
+    const said = engine.notices.heartbeat();
+    await engine.writer.del([KEY]);
+    await engine.writer.bump(['tag:t'], 'delete');
+    expect(store.asked).toBe(0);
+    expect(engine.notices.heartbeat()).toBe(said);
+    expect(engine.journal.size).toBe(2);
     engine.recovery.stop();
   });
 

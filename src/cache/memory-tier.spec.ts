@@ -109,6 +109,27 @@ describe('MemoryTier', () => {
     expect([tier.read('alone', false), tier.read('other', false)]).toEqual([undefined, 1]);
   });
 
+  it('does not replace what was made without the server by what was known before', () => {
+    const { tier, away, put, entryOf } = setUp();
+    away.add('k');
+    tier.putAlone('k', entryOf('made here'), 'made here', 60_000);
+    put('k', 'read before the server was lost');
+    tier.putOwn('k', entryOf('computed before that'), 'computed before that');
+    expect(tier.read('k', false)).toBe('made here');
+  });
+
+  it('serves what is kept nowhere else as long as it is fresh, while invalidations are heard of', () => {
+    const { tier, entryOf, advance } = setUp();
+    tier.putOwn('k', entryOf('own', 60_000), 'own');
+    advance(59_999);
+    expect([tier.read('k', false), tier.own('k') !== undefined]).toEqual(['own', true]);
+    tier.trustFor(0);
+    expect([tier.read('k', false), tier.own('k')]).toEqual([undefined, undefined]);
+    tier.trustFor(1_000);
+    advance(1);
+    expect(tier.own('k')).toBeUndefined();
+  });
+
   it('stays within its bounds', () => {
     const { tier, put } = setUp({ maxEntries: 10, maxBytes: 1e6, ttlMs: 10_000 });
     for (let i = 0; i < 1_000; i++) put(`k${i}`, { i });
