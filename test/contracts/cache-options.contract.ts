@@ -393,16 +393,16 @@ export function describeCacheOptionsContract(name: string, open: () => Promise<C
         const other = await openWith({});
         await eventually(async () => {
           await cache.set(key, { a: 1 });
-          return (await cache.get(key)) !== undefined;
+          expect(await cache.getOrSet(key, {}, fails)).toEqual({ a: 1 });
         });
-        expect(await cache.getOrSet(key, {}, fails)).toEqual({ a: 1 });
         expect(await other.cache.get(key)).toBeUndefined();
         await cache.set(key, null);
         expect(await cache.get(key)).toBeUndefined();
         await cache.set(key, 'shared', { tier: 'both' });
         expect(await other.cache.get(key)).toBe(setup.options.redis === false ? undefined : 'shared');
         await cache.set(key, 'mine');
-        expect(await other.cache.get(key)).toBeUndefined();
+        // It may have held the one before, and hears of this one a moment later.
+        await eventually(async () => (await other.cache.get(key)) === undefined);
       });
     });
 
