@@ -181,9 +181,13 @@ export class BoundedMap<V> {
     this.attach(node);
   }
 
-  private remove(node: Node<V>): void {
+  /** The node is emptied: old tables of the Map, which lead from one to the next, may keep it alive for long. */
+  private remove(node: Node<V>): V {
+    const { value } = node;
     this.nodes.delete(node.key);
     this.detach(node);
+    node.value = undefined as V;
+    return value;
   }
 
   private makeRoom(bytes: number, entries: 0 | 1): void {
@@ -195,8 +199,8 @@ export class BoundedMap<V> {
     const victim = this.findVictim();
     if (victim === undefined) return;
     this.evictedInRound++;
-    this.remove(victim);
-    this.onEvict?.(victim.key, victim.value);
+    const value = this.remove(victim);
+    this.onEvict?.(victim.key, value);
   }
 
   private findVictim(): Node<V> | undefined {
