@@ -1,5 +1,5 @@
 import type { Circuit } from './circuit.ts';
-import type { ErrorFilter } from './circuit.config.ts';
+import { checkFunction, type ErrorFilter } from './circuit.config.ts';
 import type { CircuitCounts, CircuitState } from './circuit.stats.ts';
 
 export type Operation<A extends unknown[], R> = (...args: A) => Promise<R>;
@@ -89,6 +89,7 @@ export class CircuitBreaker<A extends unknown[] = unknown[], R = unknown> {
 
   /** What to answer with when a call fails or is refused. Errors that do not count are passed on nevertheless. */
   fallback(fallback: Fallback<A, R>): this {
+    checkFunction(fallback, 'fallback');
     this.#fallback = fallback;
     return this;
   }

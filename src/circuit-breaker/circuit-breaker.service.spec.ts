@@ -580,6 +580,25 @@ describe('configuration', () => {
     expect(() => service.create(succeed, {} as never)).toThrow('name: missing');
   });
 
+  it.each([undefined, null, 5, 'payments', {}, []])('that is no configuration is refused: %j', (given) => {
+    expect(() => service.create(succeed, given as never)).toThrow(InvalidOptionsError);
+  });
+
+  it.each([undefined, null, 5, 'run', {}])(
+    'of what is no function is refused, and nothing is counted: %j',
+    async (given) => {
+      expect(() => service.create(given as never, config())).toThrow('operation: must be a function');
+      await expect(service.execute('payments', given as never)).rejects.toThrow('operation: must be a function');
+      await expect(service.execute('payments', succeed, { fallback: (given ?? 1) as never })).rejects.toThrow(
+        'fallback: must be',
+      );
+      expect(() => service.create(succeed, config({ name: 'other' })).fallback(given as never)).toThrow(
+        'fallback: must be',
+      );
+      expect(service.getStats()).not.toHaveProperty('payments');
+    },
+  );
+
   it('with names made of data is refused in the end', () => {
     for (let index = 0; index < 1_000; index += 1) service.create(succeed, { name: `user ${index}` });
     expect(() => service.create(succeed, { name: 'user 1000' })).toThrow('names must not be made of data');

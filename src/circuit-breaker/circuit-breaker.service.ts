@@ -6,7 +6,13 @@ import { quoted } from './circuit-breaker.errors.ts';
 import { CircuitBreaker, type Operation, runGiven } from './circuit-breaker.handle.ts';
 import { CIRCUIT_BREAKER_DEFAULTS, type ResolvedCircuitBreakerModuleOptions } from './circuit-breaker.options.ts';
 import { Circuit } from './circuit.ts';
-import { checkAgreement, type CircuitBreakerConfig, readCircuitConfig, withModuleDefaults } from './circuit.config.ts';
+import {
+  checkAgreement,
+  checkFunction,
+  type CircuitBreakerConfig,
+  readCircuitConfig,
+  withModuleDefaults,
+} from './circuit.config.ts';
 import type { CircuitBreakerStats, CircuitChange } from './circuit.stats.ts';
 
 /** A circuit is never given up, so names made of data would fill the memory. */
@@ -51,9 +57,10 @@ export class CircuitBreakerService implements OnApplicationShutdown {
 
   /**
    * A handle that runs the operation behind the circuit of that name; the same operation gets the same handle.
-   * @throws InvalidOptionsError for options that are wrong, or differ from those the circuit was made with
+   * @throws InvalidOptionsError for an operation that is no function, and for options that are wrong, or differ from those the circuit was made with
    */
   create<A extends unknown[], R>(operation: Operation<A, R>, config: CircuitBreakerConfig): CircuitBreaker<A, R> {
+    checkFunction(operation, 'operation');
     const entry = this.#entryOf(config);
     const known = entry.handles.get(operation);
     if (known !== undefined) return known as CircuitBreaker<A, R>;
@@ -73,6 +80,8 @@ export class CircuitBreakerService implements OnApplicationShutdown {
     operation: (signal: AbortSignal) => Promise<R>,
     { fallback, ...config }: ExecuteOptions<R> = {},
   ): Promise<R> {
+    checkFunction(operation, 'operation');
+    if (fallback !== undefined) checkFunction(fallback, 'fallback');
     const { circuit } = this.#entryOf({ ...config, name });
     const { errorFilter } = config;
     const controller = new AbortController();
@@ -149,7 +158,7 @@ export class CircuitBreakerService implements OnApplicationShutdown {
   }
 
   #entryOf(config: CircuitBreakerConfig): Entry {
-    const known = this.#entries.get(config.name);
+    const known = this.#entries.get((config as CircuitBreakerConfig | undefined | null)?.name ?? '');
     // Most calls bring nothing but the name.
     if (known !== undefined && Object.keys(config).length === 1) return known;
     const given = readCircuitConfig(config);

@@ -1,7 +1,7 @@
 import type { Duration } from '../common/duration.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { as, durationOrMs, flag, integer, number, rule, text, type RulesOf } from '../common/option-rules.ts';
-import { readOptions } from '../common/read-options.ts';
+import { readOptions, received } from '../common/read-options.ts';
 import { quoted } from './circuit-breaker.errors.ts';
 import type { ResolvedCircuitBreakerModuleOptions } from './circuit-breaker.options.ts';
 
@@ -88,6 +88,14 @@ export function readCircuitConfig(
     throw new InvalidOptionsError(subject, faults.length > 0 ? faults : ['name: missing']);
   }
   return { name, ...given };
+}
+
+/** @throws InvalidOptionsError: callers without types may hand over anything, and would hear of it in the first outage */
+export function checkFunction(value: unknown, what: string): void {
+  if (typeof value === 'function') return;
+  throw new InvalidOptionsError('This circuit breaker cannot be used', [
+    `${what}: must be a function; received ${received(value)}`,
+  ]);
 }
 
 export function withModuleDefaults(
