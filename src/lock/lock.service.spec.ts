@@ -801,6 +801,11 @@ describe('LockService', () => {
       expect(store.calls).toEqual([]);
     });
 
+    it.each([undefined, null, 5, 'run', {}])('refuses the callback %j before asking the server', async (callback) => {
+      await expect(locks.withLock('order:1', callback as never)).rejects.toThrow('callback: must be a function');
+      expect(store.calls).toEqual([]);
+    });
+
     it.each([[[]], [Array.from({ length: 101 }, (_, i) => `r${i}`)]])(
       'refuses no and too many resources',
       async (names) => {

@@ -4,6 +4,7 @@ import type { Duration } from '../common/duration.ts';
 import { InvalidOptionsError, isStoreFailure } from '../common/errors.ts';
 import { escapeGlob } from '../common/glob.ts';
 import { type KeySpace, validKey } from '../common/keys.ts';
+import { received } from '../common/read-options.ts';
 import type { HeldLock, LockKeeper, Resource } from './lock-keeper.ts';
 import { type Held, isToken } from './lock-lease.ts';
 import type { LockMetrics } from './lock-metrics.ts';
@@ -111,6 +112,7 @@ export class LockService {
    * `lock.signal` in long work.
    * @throws LockLostError when the lock was lost before the callback ended, with the callback's error as `cause`;
    *   LockConflictError, LockUnavailableError, LockReentranceError, and then the callback did not run
+   * @throws InvalidKeyError, InvalidTtlError, InvalidOptionsError before anything is asked
    */
   async withLock<T>(
     resource: string | readonly string[],
@@ -118,6 +120,9 @@ export class LockService {
     ttlSeconds?: number | Duration,
     options?: LockOptions,
   ): Promise<T> {
+    if (typeof (callback as unknown) !== 'function') {
+      throw new InvalidOptionsError('Wrong withLock', [`callback: must be a function; received ${received(callback)}`]);
+    }
     const work = await this.begin(resource, options, ttlSeconds);
     const [outcome] = await Promise.allSettled([work.run(async () => callback(work.lock))]);
     return work.finish(outcome);
