@@ -129,6 +129,14 @@ describe('SharedLimits', () => {
       expect((await spend(quota(), 5)).retryAfterMs).toBe(0);
     });
 
+    it('fills its share of a bucket up as slowly as it is small', async () => {
+      server.isAway = true;
+      const bucket = quota({ algorithm: 'gcra' });
+      expect(await admitted(10, bucket)).toBe(5);
+      // One of ten an hour comes back after six minutes, one of this half of them after twelve.
+      expect((await spend(bucket)).retryAfterMs).toBeGreaterThan(700_000);
+    });
+
     it('admits nobody who had nothing left, for as long as that counts', async () => {
       const one = quota({ limit: 1 });
       await spend(one);

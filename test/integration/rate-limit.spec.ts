@@ -183,6 +183,24 @@ describe('rate limits on a server', () => {
     expect(await here.consume(policy, subject)).toMatchObject({ allowed: true });
   });
 
+  it.each(['sliding', 'fixed', 'gcra'] as const)(
+    'are told once what several processes knew, and all that each of them admitted alone (%s)',
+    async (algorithm) => {
+      const store = new RedisRateLimitStore(keys, connection, connection.duringRecovery);
+      const [quota, subject] = [quotaOf({ name: 'otp', algorithm, limit: 20, windowMs: 3_600_000 }), someone()];
+      const usedAfter = async (known: number, added: number): Promise<number> => {
+        await store.restore([{ quota, subject, known, knownAgoMs: 0, added }]);
+        const charge = { quotas: [quota], costs: [1], consumesOnReject: false };
+        return (await store.look(charge, [subject]))[0]!.used;
+      };
+      expect(await usedAfter(4, 0)).toBe(4);
+      expect(await usedAfter(4, 0)).toBe(4);
+      expect(await usedAfter(6, 0)).toBe(6);
+      expect(await usedAfter(2, 3)).toBe(9);
+      expect(await usedAfter(0, 2)).toBe(11);
+    },
+  );
+
   it('survive a server that forgets its scripts', async () => {
     const policy = { name: 'api', limit: 15, window: '1m' } as const;
     let admitted = 0;
