@@ -34,7 +34,8 @@ export interface GetOrSetOptions<T = unknown> {
   /** Who shares one run of the factory: all processes, this process, nobody. @default 'cluster' */
   readonly coalesce?: Coalescing;
   /**
-   * What a hit in memory hands out: a private copy, or one deeply frozen object that all readers share (fastest).
+   * What a hit in memory hands out: a private copy, or one deeply frozen object that all readers share (fastest). A
+   * value with a Map, Set, Date, URL or bytes in it cannot be frozen: of that each reader gets a copy all the same.
    * @default 'copy'
    */
   readonly read?: 'copy' | 'frozen';

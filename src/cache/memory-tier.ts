@@ -95,12 +95,15 @@ export class MemoryTier {
     return this.trustedUntilMs > this.now();
   }
 
-  /** A fresh value, or undefined: a private copy, or with `isFrozen` one that all readers share. */
+  /** A fresh value, or undefined: a private copy, or with `isFrozen` one that all readers share if it can be frozen. */
   read(key: string, isFrozen: boolean): unknown {
     const held = this.served(key);
     if (held === undefined) return undefined;
     if (held.primitive !== undefined) return held.primitive;
-    return isFrozen ? (held.frozen ??= deepFreeze(copyOf(held))) : copyOf(held);
+    if (isFrozen && held.frozen !== undefined) return held.frozen;
+    const copy = copyOf(held);
+    if (isFrozen && deepFreeze(copy)) held.frozen = copy;
+    return copy;
   }
 
   /** The bytes of a fresh entry as they are held, the same ones for every reader: not to be changed. */

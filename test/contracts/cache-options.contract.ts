@@ -240,6 +240,19 @@ export function describeCacheOptionsContract(name: string, open: () => Promise<C
         expect(mine).not.toBe(yours);
       });
 
+      it.each<[string, () => object, (value: never) => unknown]>([
+        ['a Map', () => new Map([['a', 1]]), (map: Map<string, number>) => map.set('b', 2)],
+        ['a Set in a list', () => [new Set([1])], ([set]: [Set<number>]) => set.add(2)],
+        ['a Date in an object', () => ({ at: new Date(0) }), ({ at }: { at: Date }) => at.setTime(1)],
+        ['a Buffer', () => Buffer.from([1, 2]), (bytes: Buffer) => (bytes[0] = 9)],
+        ['bytes in an object', () => ({ b: new Uint8Array([1]) }), ({ b }: { b: Uint8Array }) => (b[0] = 9)],
+        ['a URL', () => new URL('http://a.test/b'), (url: URL) => (url.pathname = '/c')],
+      ])('read: frozen never lets one reader change %s of another', async (_, make, change) => {
+        const { read } = await apply({ ttl: '60s', read: 'frozen' });
+        for (let reader = 0; reader < 3; reader++) change((await read(key, make)) as never);
+        expect(await read(key, make)).toEqual(make());
+      });
+
       // A process that has just started may forget again until it has heard of every other one.
       it('tier: l1 keeps a value in this process only, with its grace', async () => {
         const { cache, read } = await apply({ ...SHORT, tier: 'l1' });
