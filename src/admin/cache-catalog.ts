@@ -2,7 +2,9 @@ import type { ModulesContainer } from '@nestjs/core';
 import { cacheableOperationOf, type CacheableOperation } from '../cache/cacheable.decorator.ts';
 import type { CacheEngine } from '../cache/cache-engine.ts';
 import type { ResolvedCacheOptions } from '../cache/cache.options.ts';
-import { wrappedMethodsOf } from '../common/wrapped-methods.ts';
+import { isRoute } from '../common/route-metadata.ts';
+import { type WrappedMethod, wrappedMethodsOf } from '../common/wrapped-methods.ts';
+import { responsePrefixOf } from '../http-cache/route-policies.ts';
 
 /** A part of the cache that has a name: a namespace, or what a decorated method caches. */
 export interface CatalogEntry {
@@ -15,7 +17,17 @@ export interface CatalogEntry {
   readonly grace: string;
 }
 
-const NAMELESS = new Set(['default', 'other']);
+/**
+ * What the keys of a part have in common: an epoch, by which all are invalidated at once; what they begin with; that
+ * they belong to no other part; or nothing at all, when a function makes them.
+ */
+export type Reach = 'epoch' | 'prefix' | 'rest' | 'nothing';
+
+/** What belongs to no named part. */
+export const UNNAMED = 'default';
+const NAMELESS = new Set([UNNAMED, 'other']);
+/** Responses of upstreams are counted together. */
+const GATEWAY = { name: 'gateway', prefix: 'http:1:gateway.' };
 
 /** The named parts of the cache: what is declared with decorators, and the namespaces that were used. */
 export class CacheCatalog {
@@ -32,34 +44,44 @@ export class CacheCatalog {
     const declared = (this.#declared ??= this.#find());
     const known = new Set(declared.map(({ name }) => name));
     const names = this.engine.windows.names().filter((name) => !known.has(name) && !NAMELESS.has(name));
-    const namespaces = names.map((name) => ({ name, prefix: name + this.separator, ...this.#times({}) }));
+    const namespaces = names.map((name) => ({ name, prefix: this.#prefixOfUsed(name), ...this.#times({}) }));
     return [...declared, ...namespaces].sort((one, other) => one.name.localeCompare(other.name));
   }
 
-  /** A namespace need not have been used by this instance. */
+  /** A namespace need not have been used by this instance. What belongs to none has nothing in common. */
   prefixOf(name: string): string {
-    return this.all().find((entry) => entry.name === name)?.prefix ?? name + this.separator;
+    if (name === UNNAMED) return '';
+    return this.all().find((entry) => entry.name === name)?.prefix ?? this.#prefixOfUsed(name);
   }
 
-  /** Whether its keys have an epoch of their own, so that it can be invalidated at once. */
-  isNamespace(name: string): boolean {
-    return this.all().find((entry) => entry.name === name)?.handler === undefined;
+  /** How the keys of a part can be told from others. */
+  reachOf(name: string): Reach {
+    if (name === UNNAMED) return 'rest';
+    const entry = this.all().find((each) => each.name === name);
+    if (entry === undefined) return 'epoch';
+    if (entry.prefix === '') return 'nothing';
+    return entry.handler === undefined && name !== GATEWAY.name ? 'epoch' : 'prefix';
   }
 
   /** Tells the name that a key belongs to: the longest prefix wins. */
   matcher(): (key: string) => string {
     const named = this.all().filter(({ prefix }) => prefix !== '');
     const owners = named.sort((one, other) => other.prefix.length - one.prefix.length);
-    return (key) => owners.find(({ prefix }) => key.startsWith(prefix))?.name ?? 'default';
+    return (key) => owners.find(({ prefix }) => key.startsWith(prefix))?.name ?? UNNAMED;
   }
 
   #find(): CatalogEntry[] {
-    return wrappedMethodsOf(this.modules).flatMap(({ name: handler, method }) => {
-      const operation = cacheableOperationOf(method);
+    return wrappedMethodsOf(this.modules).flatMap((wrapped) => {
+      const operation = cacheableOperationOf(wrapped.method);
       if (operation === undefined) return [];
+      const { name: handler } = wrapped;
       const name = operation.read.name ?? handler;
-      return [{ name, prefix: prefixOf(operation, handler), handler, ...this.#times(operation.read) }];
+      return [{ name, prefix: prefixOf(operation, wrapped), handler, ...this.#times(operation.read) }];
     });
+  }
+
+  #prefixOfUsed(name: string): string {
+    return name === GATEWAY.name ? GATEWAY.prefix : name + this.separator;
   }
 
   #times({ ttl, grace }: CacheableOperation['read']): { ttl: string; grace: string } {
@@ -68,14 +90,14 @@ export class CacheCatalog {
 }
 
 /** What of a key is the same in all calls. */
-function prefixOf({ key }: CacheableOperation, handler: string): string {
+function prefixOf({ key }: CacheableOperation, { name, prototype, property, method }: WrappedMethod): string {
   switch (key.kind) {
     case 'template':
       return key.template.source.split('{')[0] ?? '';
     case 'function':
       return '';
     default:
-      return `${handler}:`;
+      return isRoute(method) ? responsePrefixOf(prototype.constructor, method, property) : `${name}:`;
   }
 }
 

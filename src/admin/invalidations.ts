@@ -1,10 +1,11 @@
 import type { CacheEngine } from '../cache/cache-engine.ts';
 import type { CacheService } from '../cache/cache.service.ts';
 import { epochStamp } from '../cache/cache-tags.ts';
+import { InvalidKeyError } from '../common/errors.ts';
 import { escapeGlob } from '../common/glob.ts';
 import { pathOf } from '../http-cache/request-key.ts';
 import { pathStamp } from '../http-cache/response-cache.ts';
-import type { CacheCatalog } from './cache-catalog.ts';
+import type { CacheCatalog, Reach } from './cache-catalog.ts';
 import type { KeyBrowser, KeyMeta } from './key-browser.ts';
 
 export type InvalidationBy = 'key' | 'keys' | 'pattern' | 'tag' | 'namespace' | 'path' | 'all';
@@ -48,8 +49,10 @@ const COUNT_MS = 3_000;
 export class Invalidations {
   constructor(private readonly parts: InvalidationParts) {}
 
-  /** Reads only. */
+  /** Reads only. @throws InvalidKeyError for a part of the cache whose keys cannot be told from others */
   async preview(wanted: Invalidation): Promise<Preview> {
+    const reach = this.#reachOf(wanted);
+    if (reach === 'nothing') throw new InvalidKeyError('a function makes these keys: name them by a tag or a pattern');
     const found: string[] = [];
     const endsAt = performance.now() + COUNT_MS;
     for await (const page of this.#pages(wanted)) {
@@ -65,13 +68,14 @@ export class Invalidations {
 
   /** How many keys it has affected. What is invalidated by name is so at once, however many keys there are. */
   async run(wanted: Invalidation, preview: Preview, progress?: Progress): Promise<number> {
-    const { cache, engine, catalog, browser } = this.parts;
+    const { cache, engine, browser } = this.parts;
     const [value = ''] = wanted.values;
     if (wanted.by === 'key' || wanted.by === 'keys') {
       const keys = [...new Set(wanted.values)].map((key) => browser.fullKey(key));
       return wanted.mode === 'delete' ? engine.writer.del(keys) : engine.writer.spoil(keys);
     }
-    const isWhole = !preview.truncated && progress === undefined;
+    const reach = this.#reachOf(wanted);
+    const isWhole = !preview.truncated && progress === undefined && reach !== 'rest';
     if (wanted.by === 'tag') {
       await (wanted.mode === 'delete' ? cache.delByTag(value) : cache.expireByTag(value));
       return preview.matched;
@@ -86,7 +90,7 @@ export class Invalidations {
         await cache.reset();
         return preview.matched;
       }
-      if (wanted.by === 'namespace' && catalog.isNamespace(value)) {
+      if (reach === 'epoch') {
         await cache.namespace(value).reset();
         return preview.matched;
       }
@@ -147,6 +151,11 @@ export class Invalidations {
       yield page.items.filter((meta) => isMeant(meta, wanted.by, value));
       cursor = page.cursor ?? undefined;
     } while (cursor !== undefined);
+  }
+
+  /** Of a namespace. */
+  #reachOf({ by, values: [value = ''] }: Invalidation): Reach | undefined {
+    return by === 'namespace' ? this.parts.catalog.reachOf(value) : undefined;
   }
 
   #patternOf(wanted: Invalidation): string {

@@ -52,13 +52,18 @@ export class KeyBrowser {
 
   async list(query: KeyQuery, cursor: string | undefined, limit: number): Promise<KeyListing> {
     const page = await this.parts.inspector.page(this.patternOf(query), cursor, limit);
-    return { items: await this.describeAll(page.items), cursor: page.cursor, scanned: page.scanned };
+    const all = await this.describeAll(page.items);
+    const { namespace } = query;
+    // The pattern reaches all keys when those that are meant have nothing in common.
+    const isApart = namespace === undefined || this.parts.catalog.prefixOf(namespace) !== '';
+    const items = isApart ? all : all.filter((meta) => meta.namespace === namespace);
+    return { items, cursor: page.cursor, scanned: page.scanned };
   }
 
-  /** The full glob for keys of a namespace; without one, for all keys. */
+  /** The full glob for keys of a namespace; without one, for all keys. What belongs to no namespace is among all. */
   patternOf({ namespace, match = '*' }: KeyQuery): string {
     const { keys, catalog } = this.parts;
-    const prefix = namespace === undefined || namespace === 'default' ? '' : catalog.prefixOf(namespace);
+    const prefix = namespace === undefined ? '' : catalog.prefixOf(namespace);
     return keys.pattern(escapeGlob(prefix) + match);
   }
 

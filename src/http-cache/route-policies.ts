@@ -38,6 +38,10 @@ export class RoutePolicies {
   }
 }
 
+/** What the keys of the responses of a route begin with, where the route makes no keys of its own. */
+export const responsePrefixOf = (controller: NamedClass, handler: object, property: string): string =>
+  `http:1:${routeIdOf(controller, handler, property)}:`;
+
 interface NamedClass {
   readonly name: string;
 }

@@ -322,6 +322,8 @@ describe.each(PLATFORMS)('the admin API on %s', (platform) => {
         key: 'a',
         value: { card: '***', when: '1970-01-01T00:00:00.000Z', big: '5' },
       });
+      await cache.incrby('count', 7);
+      expect((await admin.get(`${keyPath('count')}/value`)).body).toEqual({ key: 'count', value: 7 });
       expect((await admin.get(`${keyPath('large')}/value`)).status).toBe(413);
       expect((await admin.get(`${keyPath('none')}/value`)).status).toBe(404);
     });

@@ -78,8 +78,12 @@ it('goes on without the server, and does nothing that has to be recorded and can
   const redis = { url: `redis://:hunter2-secret@${HOST}:${own.port}`, commandTimeout: '5s' } as const;
   const lenient = await start({ redis });
   const strict = await start({ redis, admin: { audit: 'required' } });
+  const before = Date.now();
   await own.kill();
   await eventually(async () => expect((await lenient.admin.get('/status')).body).toMatchObject({ mode: 'degraded' }));
+  const { since, reason } = (await lenient.admin.get('/status')).body;
+  expect(reason).toMatch(/\S/);
+  expect(Date.parse(since as string)).toBeGreaterThanOrEqual(before);
   for (const by of ['key', 'tag']) {
     const { status, body } = await lenient.admin.send('POST', '/invalidations', { by, value: 'a' });
     expect([status, body]).toMatchObject([200, { dryRun: false, l1: 'pending' }]);
