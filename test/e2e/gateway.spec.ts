@@ -1,10 +1,22 @@
 import 'reflect-metadata';
-import { All, Controller, createParamDecorator, type ExecutionContext, Get, Logger } from '@nestjs/common';
+import {
+  All,
+  type CallHandler,
+  Controller,
+  createParamDecorator,
+  type ExecutionContext,
+  ForbiddenException,
+  Get,
+  Logger,
+  type NestInterceptor,
+  UseInterceptors,
+} from '@nestjs/common';
 import { once } from 'node:events';
 import http from 'node:http';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
+import { map, type Observable } from 'rxjs';
 import { CacheService, CircuitBreakerService } from '../../src/index.ts';
 import { Forward, GatewayModule, GatewayService, type UpstreamOptions } from '../../src/gateway/index.ts';
 import { TEST_CERTIFICATE, TEST_KEY } from '../support/certificate.ts';
@@ -45,6 +57,27 @@ class Services {
   }
 }
 
+/** Takes back what was said behind it. */
+class Refusal implements NestInterceptor {
+  intercept(_: ExecutionContext, next: CallHandler): Observable<never> {
+    return next.handle().pipe(
+      map(() => {
+        throw new ForbiddenException();
+      }),
+    );
+  }
+}
+
+@Controller('refused')
+@UseInterceptors(Refusal)
+class Refused {
+  @All('*path')
+  @Forward('plain')
+  refuse(): void {
+    // The gateway answers.
+  }
+}
+
 const FAST = { connect: '1s', headers: '400ms', body: '400ms', total: '1500ms' } as const;
 
 describe.each(PLATFORMS)('the gateway on %s', (platform) => {
@@ -80,7 +113,7 @@ describe.each(PLATFORMS)('the gateway on %s', (platform) => {
     };
     app = await openHttpApp({
       platform,
-      controllers: [Services],
+      controllers: [Services, Refused],
       imports: [GatewayModule.forRoot({ name: 'front', upstreams })],
     });
     client = await HttpClient.of(app);
@@ -292,6 +325,14 @@ describe.each(PLATFORMS)('the gateway on %s', (platform) => {
   });
 
   describe('the answer that comes back', () => {
+    it.each(['ok', 'stream'])('gives way to an interceptor that has another one: %s', async (path) => {
+      for (let round = 0; round < 2; round++) {
+        const reply = await client.get(`/refused/${path}`);
+        expect([reply.status, reply.text]).toEqual([403, expect.stringContaining('Forbidden')]);
+        expect((await client.get('/gateway/plain/ok')).text).toBe('fine');
+      }
+    });
+
     it('leads to the gateway where it led to the upstream', async () => {
       const locations = {
         [`${chaos.origin}/base/next?x=1`]: '/gateway/based/next?x=1',

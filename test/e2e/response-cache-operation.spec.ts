@@ -164,6 +164,15 @@ describe.each(PLATFORMS)('operating the response cache on %s', (platform) => {
     },
   );
 
+  it.each(['delete', 'expire'])('forgets everything for the operator: %s', async (mode) => {
+    await open({ admin: { enabled: true, token: ADMIN_TOKEN } });
+    const paths = ['/named/1', '/front'];
+    for (const path of paths) await client.get(path);
+    const { status } = await new AdminClient(app).confirmed({ by: 'all', mode, reason: 'new release' });
+    expect(status).toBe(200);
+    for (const path of paths) expect((await client.get(path)).headers['x-cache']).toBe('MISS');
+  });
+
   it('caches the share of keys that is rolled out, always the same ones', async () => {
     await open({ cache: { rolloutPercent: 50 } });
     const kindOf = async (id: number) => String((await client.get(`/named/${id}`)).headers['x-cache']);
