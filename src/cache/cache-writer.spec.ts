@@ -58,10 +58,11 @@ class MuteStore extends MemoryCacheStore {
 /** A store whose server is away. */
 class LostStore extends MemoryCacheStore {
   asked = 0;
-  override readonly shards = [{ ...MEMORY_SHARD, isAvailable: false }];
+  private readonly lost: Shard = { ...MEMORY_SHARD, isAvailable: false };
+  override readonly shards = [this.lost];
 
-  override shardOf(): Shard | undefined {
-    return this.shards[0];
+  override shardOf(): Shard {
+    return this.lost;
   }
 
   override async del(): Promise<number> {

@@ -1,0 +1,85 @@
+import { systemClock } from '../common/clock.ts';
+import { KEY_DEFAULTS, KeySpace } from '../common/keys.ts';
+import { MemoryKeyspace } from '../common/memory-keyspace.ts';
+import { MemoryMessageBus } from '../message-bus/memory-message-bus.ts';
+import type { Shard } from '../redis/availability.types.ts';
+import { CacheEngine } from './cache-engine.ts';
+import type { CacheEntry } from './cache-entry.ts';
+import type { NoticeContent } from './cache-notices.ts';
+import { CacheSync } from './cache-sync.ts';
+import { CacheWaiters } from './cache-waiters.ts';
+import { CACHE_DEFAULTS } from './cache.options.ts';
+import { MEMORY_SHARD, MemoryCacheStore } from './memory-cache.store.ts';
+import { ReadOptionsResolver } from './read-options.resolver.ts';
+
+const KEY = 'app:v1:k';
+const NOTICE = 'notice';
+
+/** A store whose server comes and goes. */
+class RemoteStore extends MemoryCacheStore {
+  readonly shard = { ...MEMORY_SHARD, isAvailable: true };
+  override readonly shards = [this.shard];
+
+  override shardOf(): Shard {
+    return this.shard;
+  }
+}
+
+describe('CacheSync', () => {
+  let sync: CacheSync;
+
+  async function setUp() {
+    const waiters = new CacheWaiters();
+    const keyspace = new MemoryKeyspace<CacheEntry>({ maxEntries: 100, maxBytes: 1e6 });
+    const store = new RemoteStore(keyspace, systemClock, (key) => waiters.wake(key));
+    const engine = new CacheEngine({
+      tier: { maxEntries: 10, maxBytes: 1e6, ttlMs: 60_000 },
+      store,
+      waiters,
+      keys: new KeySpace(KEY_DEFAULTS),
+      options: CACHE_DEFAULTS,
+    });
+    const bus = new MemoryMessageBus();
+    const { local, notices } = engine;
+    sync = new CacheSync({ bus, channels: { notice: NOTICE, wake: 'wake' }, local, waiters, notices });
+    await sync.start();
+    await settled();
+    const options = new ReadOptionsResolver(CACHE_DEFAULTS).forRead(60);
+    const counts = engine.metrics.caches.of('default');
+    const load = (value: string) =>
+      engine.stack.getOrSet({ key: KEY, name: 'k', stampNames: ['epoch:'], options, factory: () => value, counts });
+    const hear = async (seq: number, content: NoticeContent): Promise<void> => {
+      await bus.publish(NOTICE, JSON.stringify({ from: 'another process', run: 0, seq, ...content }));
+      await settled();
+    };
+    return { store, local, load, hear, held: () => local.tier.read('k', false) };
+  }
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+  afterEach(() => sync.stop());
+
+  it('serves nothing from before when a notice of another process is missing', async () => {
+    const { load, hear, held } = await setUp();
+    await load('value');
+    await hear(1, { keys: ['app:v1:other'] });
+    await hear(0, { told: 1 });
+    expect(held()).toBe('value');
+    await hear(0, { told: 2 });
+    expect(held()).toBeUndefined();
+    await load('value');
+    await hear(0, { told: 2 });
+    expect(held()).toBe('value');
+  });
+
+  it('leaves alone what was made without the server when its own words arrive late', async () => {
+    const { store, local, held } = await setUp();
+    store.shard.isAvailable = false;
+    local.goAlone(store.shard);
+    const entry = { codec: 's', payload: 'made here', stamps: [], version: '', costMs: 0 };
+    const until = Date.now() + 60_000;
+    local.holdAlone(KEY, { ...entry, freshUntilMs: until, keptUntilMs: until }, 'made here', 60_000);
+    expect(held()).toBe('made here');
+    local.trust();
+    expect(held()).toBe('made here');
+    expect(local.isTrusted).toBe(false);
+  });
+});
