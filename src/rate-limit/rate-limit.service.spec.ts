@@ -120,6 +120,34 @@ describe('RateLimitService', () => {
     expect(await limits.checkRateLimit('otp:bob', 3, '1m')).toBe(true);
   });
 
+  describe('what is logged and counted', () => {
+    const spendMany = async (policy: RateLimitPolicy, calls: number) => {
+      for (let i = 0; i < calls; i++) await limits.consume(policy, 'ann@example.com');
+    };
+
+    it('is each violation that counts towards a block, and the block, once, without saying whose it is', async () => {
+      await spendMany({ ...otp, limit: 1, escalate: { after: 2, within: '1m', block: '1h' } }, 4);
+      expect(warnings).toHaveLength(2);
+      expect(warnings[0]).toMatch(/^rate limit "otp" violated by subject [0-9a-f]{12}$/);
+      expect(warnings[1]).toMatch(/^rate limit "otp" violated by subject [0-9a-f]{12}, blocked for 3600000 ms$/);
+      expect(warnings.join()).not.toContain('ann');
+      expect(limits.getMetrics()).toMatchObject({ allowed: 1, refused: 3, escalated: 1, shadowed: 0 });
+    });
+
+    it('is what a policy in shadow would have refused', async () => {
+      await spendMany({ ...otp, limit: 1, shadow: true }, 3);
+      expect(warnings).toHaveLength(2);
+      expect(warnings[0]).toContain('would have been violated');
+      expect(limits.getMetrics()).toMatchObject({ allowed: 3, refused: 0, shadowed: 2 });
+    });
+
+    it('is no violation of a policy that blocks nobody: whoever is refused may ask all day long', async () => {
+      await spendMany(otp, 10);
+      expect(warnings).toEqual([]);
+      expect(limits.getMetrics()).toMatchObject({ allowed: 3, refused: 7, refusedFromMemory: 6 });
+    });
+  });
+
   describe('without the server', () => {
     const outages = [
       ['refuses connections', new StoreUnavailableError('x', 'not connected')],
