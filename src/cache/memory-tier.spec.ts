@@ -55,6 +55,60 @@ describe('MemoryTier', () => {
     expect(tier.read('k', false)).toEqual({ list: [1] });
   });
 
+  it.each([
+    ['a record', { id: 1, of: { list: [{ deep: true }, 'x'] }, none: null }],
+    ['a list of records', [{ id: 1 }, { id: 2, of: [] }]],
+    ['an object of many fields', Object.fromEntries(Array.from({ length: 500 }, (_, id) => [`f${id}`, { id }]))],
+    ['numbers as names', { 2: { two: true }, 1: [] }],
+    ['a Date', { at: new Date(5), of: [new Map([['a', { b: 1 }]])] }],
+    ['the name of a prototype', JSON.parse('{"constructor":{"a":1},"b":{}}') as object],
+  ])('gives every reader a copy of %s, however often it is read', (_, value) => {
+    const { tier, put } = setUp();
+    put('k', value);
+    const seen = new Set<unknown>();
+    for (let reader = 0; reader < 5; reader++) {
+      const copy = tier.read('k', false) as Record<string, unknown>;
+      expect(copy).toEqual(value);
+      expect(Object.keys(copy)).toEqual(Object.keys(value));
+      for (const each of [copy, ...Object.values(copy)].filter(
+        (inner) => typeof inner === 'object' && inner !== null,
+      )) {
+        expect(seen.has(each)).toBe(false);
+        seen.add(each);
+        if (!(each instanceof Date)) Object.assign(each, { changed: reader });
+      }
+      expect(tier.read('k', reader % 2 === 1)).toEqual(value);
+    }
+    expect(tier.read('k', true)).toEqual(value);
+    expect(Object.isFrozen(tier.read('k', true))).toBe(true);
+  });
+
+  it('knows how much room a value takes that is kept parsed, and still tells its payload', () => {
+    const { tier, put, entryOf } = setUp();
+    const value = { id: 1, list: Array.from({ length: 20 }, (_, id) => ({ id })) };
+    put('k', value);
+    const asText = tier.bytes;
+    tier.read('k', false);
+    expect(tier.bytes).toBe(asText);
+    tier.read('k', false);
+    expect(tier.bytes).toBeGreaterThan(asText + 500);
+    expect(tier.kept('k')?.payload).toBe(entryOf(value).payload);
+    expect(tier.payload('k')).toBe(entryOf(value).payload);
+    tier.drop('k');
+    expect(tier.bytes).toBe(0);
+    put('empty', '');
+    expect([tier.kept('empty')?.payload, tier.read('empty', false)]).toEqual(['', '']);
+  });
+
+  it('keeps text where there is no room for anything else', () => {
+    const value = { list: Array.from({ length: 40 }, () => ({})) };
+    const { tier, put } = setUp({ ...LIMITS, maxBytes: 700 });
+    put('k', value);
+    for (let reader = 0; reader < 4; reader++) expect(tier.read('k', reader === 3)).toEqual(value);
+    expect(tier.entries).toBe(1);
+    expect(tier.bytes).toBeLessThanOrEqual(700);
+  });
+
   it('serves an entry no longer than it is fresh, nor than the tier wants to', () => {
     const { tier, put, advance } = setUp();
     put('short', 1, 5_000);

@@ -4,6 +4,7 @@ import type { Clock } from '../common/clock.ts';
 import { decode, unpack, type Unpacked } from '../common/codec.ts';
 import { deepFreeze } from '../common/deep-freeze.ts';
 import { flatText } from '../common/flat-text.ts';
+import { plainBytes, plainCopy } from '../common/plain-copy.ts';
 import type { CacheEntry, Stamps } from './cache-entry.ts';
 import type { CacheTags } from './cache-tags.ts';
 import type { Ageing } from './early-refresh.ts';
@@ -15,6 +16,8 @@ export interface MemoryTierOptions extends MapLimits {
 
 /** Times are milliseconds since the tier was made: small integers need no memory of their own. */
 interface Held extends Unpacked {
+  /** Empty while the value is kept parsed instead. */
+  payload: string | Buffer;
   readonly stamps: Stamps;
   readonly costMs: number;
   readonly freshUntilMs: number;
@@ -29,6 +32,10 @@ interface Held extends Unpacked {
   readonly primitive: unknown;
   /** What all readers with `read: 'frozen'` share, once one of them has asked. */
   frozen: unknown;
+  /** Parsed, for copies to be made of, once a second reader has asked for one. */
+  master: unknown;
+  /** What becomes of the next reader who wants a copy: it is the first one, a later one, or each parses for itself. */
+  copying: 'first' | 'again' | 'parse';
   /** `CacheTags.moment` when its stamps were last compared. */
   checkedAt: number;
 }
@@ -100,15 +107,14 @@ export class MemoryTier {
     const held = this.served(key);
     if (held === undefined) return undefined;
     if (held.primitive !== undefined) return held.primitive;
-    if (isFrozen && held.frozen !== undefined) return held.frozen;
-    const copy = copyOf(held);
-    if (isFrozen && deepFreeze(copy)) held.frozen = copy;
-    return copy;
+    if (isFrozen) return held.frozen ?? this.freeze(key, held);
+    return held.master === undefined ? this.copy(key, held) : plainCopy(held.master);
   }
 
   /** The bytes of a fresh entry as they are held, the same ones for every reader: not to be changed. */
   payload(key: string): string | Buffer | undefined {
-    return this.served(key)?.payload;
+    const held = this.served(key);
+    return held && payloadOf(held);
   }
 
   /** The entry of a key while it is kept, unless it is known to be invalidated; whether it is fresh or served or not. */
@@ -124,7 +130,8 @@ export class MemoryTier {
     if (this.isSwept(key, held)) return undefined;
     const { startedAt } = this;
     const times = { freshUntilMs: startedAt + held.freshUntilMs, keptUntilMs: startedAt + held.keptUntilMs };
-    return { ...held, ...times, version: '' };
+    const { codec, stamps, costMs } = held;
+    return { codec, payload: payloadOf(held), stamps, costMs, ...times, version: '' };
   }
 
   /** How long the entry of a key is still fresh; undefined when there is none. */
@@ -209,6 +216,31 @@ export class MemoryTier {
     return held.servedUntilMs <= now || (this.trustedUntilMs <= now && held.aloneIn <= 0) ? undefined : held;
   }
 
+  private freeze(key: string, held: Held): unknown {
+    const value = decoded(held);
+    this.keepParsed(key, held, value);
+    if (deepFreeze(value)) held.frozen = value;
+    return value;
+  }
+
+  private copy(key: string, held: Held): unknown {
+    const value = decoded(held);
+    if (held.copying === 'first') held.copying = 'again';
+    else if (held.copying === 'again') {
+      if (this.keepParsed(key, held, value)) return plainCopy((held.master = value));
+      held.copying = 'parse';
+    }
+    return value;
+  }
+
+  /** What is read again is worth its parsed form: it takes more room than its text, but a tenth of the time to copy. */
+  private keepParsed(key: string, held: Held, value: unknown): boolean {
+    const bytes = held.isPlainJson ? plainBytes(value) : undefined;
+    if (bytes === undefined || !this.held.grow(key, bytes - sizeOf(held.payload))) return false;
+    held.payload = '';
+    return true;
+  }
+
   /** The store's clock may differ from this process's: what counts is how long the entry still lives. */
   private freshMsOf({ freshUntilMs }: CacheEntry): number {
     return freshUntilMs - this.storeNow();
@@ -235,10 +267,11 @@ export class MemoryTier {
       aloneIn,
       primitive: value === null || typeof value !== 'object' ? value : undefined,
       frozen: undefined,
+      master: undefined,
+      copying: 'first',
       checkedAt: this.tags.moment,
     };
-    const size = typeof unpacked.payload === 'string' ? bytesOfText(unpacked.payload) : unpacked.payload.length;
-    this.held.set(flatText(key), held, size + HELD_BYTES);
+    this.held.set(flatText(key), held, sizeOf(unpacked.payload) + HELD_BYTES);
   }
 
   private now(): number {
@@ -272,5 +305,13 @@ const areEqual = (some: Stamps, other: Stamps): boolean =>
 const isConcerned = (key: string, { checkedAt }: Held, { since, matches }: Sweep): boolean =>
   checkedAt < since && matches(key);
 
-const copyOf = ({ codec, payload, isPlainJson }: Held): unknown =>
-  isPlainJson ? (JSON.parse(payload as string) as unknown) : decode(codec, payload);
+const sizeOf = (payload: string | Buffer): number =>
+  typeof payload === 'string' ? bytesOfText(payload) : payload.length;
+
+function payloadOf({ payload, master, frozen }: Held): string | Buffer {
+  const parsed = master ?? frozen;
+  return payload === '' && parsed !== undefined ? JSON.stringify(parsed) : payload;
+}
+
+const decoded = (held: Held): unknown =>
+  held.isPlainJson ? (JSON.parse(payloadOf(held) as string) as unknown) : decode(held.codec, held.payload);
