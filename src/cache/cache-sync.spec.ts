@@ -25,10 +25,19 @@ class RemoteStore extends MemoryCacheStore {
   }
 }
 
+/** A connection that delivers everything, but late. */
+class LateBus extends MemoryMessageBus {
+  latencyMs = 0;
+
+  override deliver(channel: string, payload: string | Buffer): void {
+    setTimeout(() => super.deliver(channel, payload), this.latencyMs);
+  }
+}
+
 describe('CacheSync', () => {
   let sync: CacheSync;
 
-  async function setUp() {
+  async function setUp<B extends MemoryMessageBus>(bus: B, settled: () => Promise<unknown>) {
     const waiters = new CacheWaiters();
     const keyspace = new MemoryKeyspace<CacheEntry>({ maxEntries: 100, maxBytes: 1e6 });
     const store = new RemoteStore(keyspace, systemClock, (key) => waiters.wake(key));
@@ -39,7 +48,6 @@ describe('CacheSync', () => {
       keys: new KeySpace(KEY_DEFAULTS),
       options: CACHE_DEFAULTS,
     });
-    const bus = new MemoryMessageBus();
     const { local, notices } = engine;
     sync = new CacheSync({ bus, channels: { notice: NOTICE, wake: 'wake' }, local, waiters, notices });
     await sync.start();
@@ -52,13 +60,16 @@ describe('CacheSync', () => {
       await bus.publish(NOTICE, JSON.stringify({ from: 'another process', run: 0, seq, ...content }));
       await settled();
     };
-    return { store, local, load, hear, held: () => local.tier.read('k', false) };
+    return { bus, store, local, load, hear, held: () => local.tier.read('k', false) };
   }
-  const settled = () => new Promise((resolve) => setImmediate(resolve));
-  afterEach(() => sync.stop());
+  const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+  afterEach(async () => {
+    await sync.stop();
+    jest.useRealTimers();
+  });
 
   it('serves nothing from before when a notice of another process is missing', async () => {
-    const { load, hear, held } = await setUp();
+    const { load, hear, held } = await setUp(new MemoryMessageBus(), nextTurn);
     await load('value');
     await hear(1, { keys: ['app:v1:other'] });
     await hear(0, { told: 1 });
@@ -71,7 +82,7 @@ describe('CacheSync', () => {
   });
 
   it('leaves alone what was made without the server when its own words arrive late', async () => {
-    const { store, local, held } = await setUp();
+    const { store, local, held } = await setUp(new MemoryMessageBus(), nextTurn);
     store.shard.isAvailable = false;
     local.goAlone(store.shard);
     const entry = { codec: 's', payload: 'made here', stamps: [], version: '', costMs: 0 };
@@ -81,5 +92,32 @@ describe('CacheSync', () => {
     local.trust();
     expect(held()).toBe('made here');
     expect(local.isTrusted).toBe(false);
+  });
+
+  const setUpLate = () => {
+    jest.useFakeTimers();
+    return setUp(new LateBus(), () => jest.advanceTimersByTimeAsync(10));
+  };
+
+  it('does not trust a connection on which its own words come back late', async () => {
+    const { bus, load, held } = await setUpLate();
+    await load('value');
+    expect(held()).toBe('value');
+    bus.latencyMs = 1_000;
+    await jest.advanceTimersByTimeAsync(5_000);
+    await load('value');
+    expect(held()).toBe('value');
+    bus.latencyMs = 1_600;
+    await jest.advanceTimersByTimeAsync(5_000);
+    await load('value');
+    expect(held()).toBeUndefined();
+  });
+
+  it('serves nothing after it has stood still, before it has heard anything again', async () => {
+    const { load, held } = await setUpLate();
+    await load('value');
+    jest.setSystemTime(Date.now() + 1_600);
+    await jest.advanceTimersByTimeAsync(1);
+    expect(held()).toBeUndefined();
   });
 });
