@@ -25,12 +25,13 @@ class RemoteStore extends MemoryCacheStore {
   }
 }
 
-/** A connection that delivers everything, but late. */
-class LateBus extends MemoryMessageBus {
+/** A connection that delivers late, or not at all. */
+class BadBus extends MemoryMessageBus {
   latencyMs = 0;
+  isDeaf = false;
 
   override deliver(channel: string, payload: string | Buffer): void {
-    setTimeout(() => super.deliver(channel, payload), this.latencyMs);
+    if (!this.isDeaf) setTimeout(() => super.deliver(channel, payload), this.latencyMs);
   }
 }
 
@@ -94,13 +95,13 @@ describe('CacheSync', () => {
     expect(local.isTrusted).toBe(false);
   });
 
-  const setUpLate = () => {
+  const setUpBad = () => {
     jest.useFakeTimers();
-    return setUp(new LateBus(), () => jest.advanceTimersByTimeAsync(10));
+    return setUp(new BadBus(), () => jest.advanceTimersByTimeAsync(10));
   };
 
   it('does not trust a connection on which its own words come back late', async () => {
-    const { bus, load, held } = await setUpLate();
+    const { bus, load, held } = await setUpBad();
     await load('value');
     expect(held()).toBe('value');
     bus.latencyMs = 1_000;
@@ -113,8 +114,29 @@ describe('CacheSync', () => {
     expect(held()).toBeUndefined();
   });
 
+  it('serves none of what it held before a silence', async () => {
+    const { bus, load, held } = await setUpBad();
+    await load('value');
+    bus.isDeaf = true;
+    await jest.advanceTimersByTimeAsync(2_500);
+    bus.isDeaf = false;
+    await jest.advanceTimersByTimeAsync(600);
+    expect(held()).toBeUndefined();
+    await load('value');
+    expect(held()).toBe('value');
+  });
+
+  it('serves none of what it held before it listened', async () => {
+    const { load, held } = await setUp(new MemoryMessageBus(), nextTurn);
+    await load('value');
+    await sync.stop();
+    await sync.start();
+    await nextTurn();
+    expect(held()).toBeUndefined();
+  });
+
   it('serves nothing after it has stood still, before it has heard anything again', async () => {
-    const { load, held } = await setUpLate();
+    const { load, held } = await setUpBad();
     await load('value');
     jest.setSystemTime(Date.now() + 1_600);
     await jest.advanceTimersByTimeAsync(1);
