@@ -25,7 +25,10 @@ const MEANINGS = {
     status: 503,
     detail: 'Too many requests to the upstream are under way: try again later.',
   },
-  http_request_error: { status: 400, detail: 'The path cannot be forwarded.' },
+  http_request_error: {
+    status: 400,
+    detail: 'The request cannot be forwarded: its path, or the number of its headers.',
+  },
   http_request_denied: { status: 413, detail: 'The body of the request is too large.' },
   proxy_loop_detected: { status: 508, detail: 'The request has passed this gateway before.' },
   proxy_internal_error: { status: 502, detail: 'The request could not be forwarded.' },
@@ -41,7 +44,7 @@ export interface GatewayErrorDetails extends ErrorOptions {
   readonly status?: number;
 }
 
-/** Thrown when a request could not be forwarded, or no answer came: 400, 413, 502, 503, 504 or 508 by `reason`. */
+/** Thrown when a request could not be forwarded, or no answer came: 400, 413, 431, 502, 503, 504 or 508 by `reason`. */
 export class GatewayError extends HttpException {
   readonly code = 'KEEP_GATEWAY';
   readonly [BRAND] = true;

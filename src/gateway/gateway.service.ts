@@ -11,6 +11,7 @@ import { ForwardedCall } from './forwarded-call.ts';
 import { hasPassed } from './forwarded-headers.ts';
 import type { GatewayCache } from './gateway-cache.ts';
 import { BodyTooLargeError, ClientGoneError, GatewayError, isGatewayError } from './gateway.errors.ts';
+import { MAX_HEADER_LINES } from './hop-headers.ts';
 import { targetPath, wildcardOf } from './target-path.ts';
 import type { Upstream } from './upstream.ts';
 import { gatewayErrorOf } from './upstream-failure.ts';
@@ -95,6 +96,9 @@ export class GatewayService implements OnApplicationShutdown {
     const { name: gateway } = this.parts;
     const { name, options } = upstream;
     if (hasPassed(exchange.request.headers, gateway)) throw new GatewayError(name, 'proxy_loop_detected');
+    if (clientOf(exchange).raw.rawHeaders.length > 2 * MAX_HEADER_LINES) {
+      throw new GatewayError(name, 'http_request_error', { status: 431 });
+    }
     const wildcard = given === undefined ? wildcardOf(clientOf(exchange).pattern ?? '', exchange.url) : undefined;
     const path = targetPath(options.basePath, wildcard?.path ?? withQuery(given ?? '', exchange.url));
     if (path === undefined) throw new GatewayError(name, 'http_request_error');

@@ -10,7 +10,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 ]);
 
 /** A message with more header lines than this is not forwarded. */
-const MAX_LINES = 256;
+export const MAX_HEADER_LINES = 256;
 
 /** The headers that are meant for whoever is at the end of the chain. */
 export function endToEnd(headers: HttpHeaders): WireHeaders {
@@ -28,7 +28,8 @@ export const takesTrailers = (headers: HttpHeaders): boolean =>
   listMembers((headerOf(headers, 'te') ?? '').toLowerCase()).includes('trailers');
 
 export const hasTooManyLines = (headers: HttpHeaders): boolean =>
-  Object.values(headers).reduce<number>((sum, value) => sum + (Array.isArray(value) ? value.length : 1), 0) > MAX_LINES;
+  Object.values(headers).reduce<number>((sum, value) => sum + (Array.isArray(value) ? value.length : 1), 0) >
+  MAX_HEADER_LINES;
 
 /** A token of RFC 9110: the name of a header, of a method, of an intermediary. */
 export const isToken = (text: string): boolean => /^[!#$%&'*+\-.^_`|~\w]+$/.test(text);

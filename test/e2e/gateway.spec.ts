@@ -102,7 +102,16 @@ describe.each(PLATFORMS)('the gateway on %s', (platform) => {
       small: { ...own, origin: chaos.origin, maxRequestBody: 1_000 },
       narrow: { ...own, origin: chaos.origin, connections: 1 },
       guarded: { ...own, origin: chaos.origin, breaker: { volumeThreshold: 2, resetTimeout: '1m' } },
-      again: { ...own, origin: chaos.origin, retry: { max: 2 } },
+      again: { ...own, origin: chaos.origin, retry: { max: 2 }, timeouts: { ...FAST, total: '8s' } },
+      spent: { ...own, origin: chaos.origin, retry: { max: 2, budget: 0 } },
+      trial: {
+        ...own,
+        origin: chaos.origin,
+        retry: { max: 2 },
+        breaker: { volumeThreshold: 2, resetTimeout: '300ms' },
+      },
+      cut: { ...own, origin: chaos.origin, breaker: { volumeThreshold: 4, errorThresholdPercentage: 40 } },
+      left: { ...own, origin: chaos.origin, breaker: { volumeThreshold: 2, errorThresholdPercentage: 10 } },
       dead: { ...own, origin: `http://${HOST}:${dead}` },
       nameless: { ...own, origin: 'http://nowhere.invalid' },
       mute: { ...own, origin: `https://${HOST}:${portOf(mute)}`, timeouts: { ...FAST, connect: '200ms' } },
@@ -188,6 +197,19 @@ describe.each(PLATFORMS)('the gateway on %s', (platform) => {
       expect(app.get(CircuitBreakerService).getStats()['gateway:guarded']).toMatchObject({ state: 'OPEN' });
     });
 
+    it('takes an answer that breaks off for a failure, and a client that goes for none (GW-06)', async () => {
+      for (let round = 0; round < 4; round++) {
+        await expect(client.get('/gateway/left/slow-body', {}, { timeoutMs: 100 })).rejects.toThrow('no answer');
+        await expect(client.get('/gateway/left/silent', {}, { timeoutMs: 100 })).rejects.toThrow('no answer');
+      }
+      expect((await client.get('/gateway/left/ok')).status).toBe(200);
+      for (let round = 0; round < 4; round++) {
+        await client.get('/gateway/cut/reset-body').catch(() => undefined);
+      }
+      const reply = await client.get('/gateway/cut/ok');
+      expect([reply.status, reply.headers['proxy-status']]).toEqual([503, 'front; error=destination_unavailable']);
+    });
+
     it('answers 503 when as many requests as it may have are under way', async () => {
       const first = client.get('/gateway/narrow/slow-body').catch((error: unknown) => error);
       await eventually(() => chaos.asked('/slow-body') > 0);
@@ -221,6 +243,32 @@ describe.each(PLATFORMS)('the gateway on %s', (platform) => {
       const before = chaos.asked('/reset');
       expect((await client.call('/gateway/again/reset', { method: 'POST', body: 'x' })).status).toBe(502);
       expect(chaos.asked('/reset') - before).toBe(1);
+    });
+
+    it('does not repeat what has a body, which is gone', async () => {
+      const before = chaos.asked('/reset');
+      expect(
+        (await client.call('/gateway/again/reset', { headers: { 'content-length': '1' }, body: 'x' })).status,
+      ).toBe(502);
+      expect(chaos.asked('/reset') - before).toBe(1);
+    });
+
+    it('makes an outage no worse: there are no more retries than the budget allows', async () => {
+      chaos.behaviours['/down'] = (_, response) => response.writeHead(503).end();
+      const replies = await Promise.all(Array.from({ length: 60 }, () => client.get('/gateway/spent/down')));
+      expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([503]));
+      expect(chaos.asked('/down')).toBeGreaterThan(60);
+      // Three a second for the last ten seconds, and whoever is slow has another second.
+      expect(chaos.asked('/down')).toBeLessThanOrEqual(60 + 30 + 9);
+    });
+
+    it('does not repeat the one call that a breaker tries', async () => {
+      chaos.behaviours['/ill'] = (_, response) => response.writeHead(502).end('ill');
+      await eventually(async () => expect((await client.get('/gateway/trial/ill')).status).toBe(503));
+      await sleep(350);
+      const before = chaos.asked('/ill');
+      const reply = await client.get('/gateway/trial/ill');
+      expect([reply.status, reply.text, chaos.asked('/ill') - before]).toEqual([502, 'ill', 1]);
     });
 
     it('leaves waiting to the client where the upstream asks for more than two seconds', async () => {
@@ -271,6 +319,19 @@ describe.each(PLATFORMS)('the gateway on %s', (platform) => {
       const gone = ['x-secret', 'keep-alive', 'proxy-authorization', 'proxy-connection', 'http2-settings', 'upgrade'];
       expect(gone.filter((name) => name in headers)).toEqual([]);
       expect(headers['te']).toBe('trailers');
+      expect(echoed(await client.get('/gateway/plain/echo', { te: 'deflate' })).headers).not.toHaveProperty('te');
+    });
+
+    it('names the way that it came', async () => {
+      const { headers } = echoed(await client.get('/gateway/plain/echo', { via: '1.0 other, 1.1 another' }));
+      expect(headers['via']).toBe('1.0 other, 1.1 another, 1.1 front');
+    });
+
+    it('has no more headers than anybody needs (GW-11)', async () => {
+      const named = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, at) => [`x-${at}`, '1']));
+      expect((await client.get('/gateway/plain/ok', named(200))).status).toBe(200);
+      const reply = await client.get('/gateway/plain/ok', named(300));
+      expect([reply.status, reply.headers['proxy-status']]).toEqual([431, 'front; error=http_request_error']);
     });
 
     it('does not go round in circles', async () => {
