@@ -1,5 +1,7 @@
 import 'reflect-metadata';
 import { All, Controller, Logger } from '@nestjs/common';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Telemetry } from '../../src/common/telemetry.ts';
@@ -54,6 +56,10 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
       const own = { origin: chaos.origin, allowPrivate: true, retry: false, breaker: false } as const;
       const app = await openHttpApp({
         platform,
+        ...(platform === 'fastify' && { adapter: new FastifyAdapter({ trustProxy: true }) }),
+        configure: (opening) => {
+          if (platform === 'express') (opening as NestExpressApplication).set('trust proxy', true);
+        },
         controllers: [Services],
         imports: [GatewayModule.forRoot({ upstreams: { shop: own, plain: { ...own, cache: { default: '1m' } } } })],
         cache: {
@@ -163,6 +169,44 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
     },
   );
 
+  it.each([{ authorization: 'Bearer ' }, { cookie: 'user=' }])(
+    'never shows anybody what was made for the user who came first: %j',
+    async (credentials) => {
+      const [[name, value]] = Object.entries(credentials) as [[string, string]];
+      const { path, plain } = page({ 'cache-control': 'max-age=60' });
+      for (const route of [path, plain]) {
+        await ends()[0].get(route, { [name]: `${value}ada` });
+        for (const client of clients) expect((await client.get(route)).text).toMatch(/^page \d for $/);
+      }
+    },
+  );
+
+  it('keeps nothing that was made for a user and does not say how long it is for all (GW-08)', async () => {
+    const { plain, made } = page({ 'cache-control': 'public' });
+    const ada = { authorization: 'Bearer ada' };
+    for (let call = 0; call < 2; call++) expect((await ends()[1].get(plain, ada)).headers['x-cache']).not.toBe('HIT');
+    expect(made()).toBe(2);
+  });
+
+  it('asks for each client what it may answer nobody with unasked', async () => {
+    const headers = { 'cache-control': 'no-cache', etag: '"1"' };
+    const { path, made } = page(headers, (_, response) => sleep(100).then(() => response.end('any')));
+    const replies = await Promise.all([1, 2, 3].map(() => ends()[1].get(path)));
+    expect(replies.map(({ text }) => text)).toEqual(['any', 'any', 'any']);
+    expect(made()).toBeGreaterThan(1);
+  });
+
+  it('keeps apart what an upstream is told of scheme and host', async () => {
+    const { path, made } = page({ 'cache-control': 'max-age=60' });
+    const said = ['http', 'https'].flatMap((scheme) => ['a.example', 'b.example'].map((host) => [scheme, host]));
+    for (let round = 0; round < 2; round++) {
+      for (const [scheme, host] of said) {
+        await ends()[1].get(path, { 'x-forwarded-for': '192.0.2.1', 'x-forwarded-proto': scheme, host });
+      }
+    }
+    expect(made()).toBe(4);
+  });
+
   it('answers users with what is declared to be for all', async () => {
     const { path, made } = page({ 'cache-control': 'public, max-age=60' });
     await ends()[1].get(path, { authorization: 'Bearer ada' });
@@ -256,6 +300,27 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
     expect(Object.fromEntries(added.filter(([, n]) => n !== 0))).toEqual({
       ...{ private: 1, 'set-cookie': 2, vary: 1, aborted: 1 },
     });
+  });
+
+  it('leaves an upstream alone with its client, unless nearly all is there (GW-09)', async () => {
+    let goOn = (): void => undefined;
+    const going = new Promise<void>((resolve) => (goOn = resolve));
+    const begun = (bytes: number) =>
+      page({ 'cache-control': 'max-age=60', 'content-length': '1000' }, (_, response) => {
+        response.write('x'.repeat(bytes));
+        return going.then(() => response.end('x'.repeat(1000 - bytes)));
+      });
+    const [little, much] = [begun(700), begun(900)];
+    const [writer, reader] = ends();
+    const before = chaos.abandoned;
+    for (const { path } of [little, much]) {
+      await expect(writer.get(path, {}, { timeoutMs: 150 })).rejects.toThrow('no answer');
+    }
+    await eventually(() => expect(chaos.abandoned).toBe(before + 1));
+    goOn();
+    await until(reader, much.path, ({ headers }) => headers['x-cache'] === 'HIT');
+    expect(much.made()).toBe(1);
+    expect([(await reader.get(little.path)).body.length, little.made()]).toEqual([1000, 2]);
   });
 
   it('keeps nothing of a body that breaks off', async () => {
