@@ -1,79 +1,39 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { BoundedMap, bytesOfText, type MapLimits } from '../common/bounded-map.ts';
+import { BoundedMap, type MapLimits } from '../common/bounded-map.ts';
 import type { Clock } from '../common/clock.ts';
-import { decode, unpack, type Unpacked } from '../common/codec.ts';
+import { unpack } from '../common/codec.ts';
 import { deepFreeze } from '../common/deep-freeze.ts';
 import { flatText } from '../common/flat-text.ts';
 import { plainBytes, plainCopy } from '../common/plain-copy.ts';
 import type { CacheEntry, Stamps } from './cache-entry.ts';
 import type { CacheTags } from './cache-tags.ts';
 import type { Ageing } from './early-refresh.ts';
+import { decoded, HELD_BYTES, type HeldEntry, OWN, payloadOf, sizeOf } from './held-entry.ts';
+import { TierSweeps } from './tier-sweeps.ts';
 
 export interface MemoryTierOptions extends MapLimits {
   /** How long an entry is served before the server is asked again. */
   readonly ttlMs: number;
 }
 
-/** Times are milliseconds since the tier was made: small integers need no memory of their own. */
-interface Held extends Unpacked {
-  /** Empty while the value is kept parsed instead. */
-  payload: string | Buffer;
-  readonly stamps: Stamps;
-  readonly costMs: number;
-  readonly freshUntilMs: number;
-  readonly keptUntilMs: number;
-  readonly servedUntilMs: number;
-  /**
-   * Made while the server was away: nobody else's invalidation can have reached it. It is not compared with versions,
-   * but belongs to its time: 0 for what the server knows of, `OWN` for what it is not to know of.
-   */
-  readonly aloneIn: number;
-  /** The value, where nobody can change it: text, numbers, `null`. */
-  readonly primitive: unknown;
-  /** What all readers with `read: 'frozen'` share, once one of them has asked. */
-  frozen: unknown;
-  /** Parsed, for copies to be made of, once a second reader has asked for one. */
-  master: unknown;
-  /** What becomes of the next reader who wants a copy: it is the first one, a later one, or each parses for itself. */
-  copying: 'first' | 'again' | 'parse';
-  /** `CacheTags.moment` when its stamps were last compared. */
-  checkedAt: number;
-}
-
-/** Keys that are being dropped: until all were looked at, an entry that was checked before is looked at when it is read. */
-interface Sweep {
-  readonly matches: (key: string) => boolean;
-  /** `CacheTags.moment` when it began. */
-  readonly since: number;
-}
-
 /** How long what is kept is fresh, and served. */
-interface Keeping extends Pick<Held, 'aloneIn'> {
+interface Keeping extends Pick<HeldEntry, 'aloneIn'> {
   readonly freshMs: number;
   readonly servedMs: number;
 }
-
-/** `Held.aloneIn` of what is kept in this process only, because the caller wants it so. */
-const OWN = -1;
-/** Room that an entry takes beside its payload, its node in the map not counted. */
-const HELD_BYTES = 120;
-/** Others have their turn after this long of a sweep, which looks at the time once per so many entries. */
-const SLICE_MS = 2;
-const SLICE_ENTRIES = 128;
 
 /**
  * L1: entries in this process, in front of the store. A read is synchronous and does no I/O; it serves only what is
  * fresh, and only while this process is sure to hear of invalidations (`trustFor`).
  */
 export class MemoryTier {
-  private readonly held: BoundedMap<Held>;
+  private readonly held: BoundedMap<HeldEntry>;
   private readonly startedAt: number;
   /** The stamps that were kept last: most entries carry the same ones. */
   private stamps: Stamps = [];
   private trustedUntilMs = 0;
   /** Grows when what was made alone is not to be served any more. */
   private alone = 1;
-  private readonly sweeps = new Set<Sweep>();
+  private readonly sweeps: TierSweeps;
 
   /** @param clock may lag a little: it is looked at on every read */
   constructor(
@@ -86,6 +46,7 @@ export class MemoryTier {
     private readonly isAway: (key: string) => boolean = () => false,
   ) {
     this.held = new BoundedMap(options, onEvict);
+    this.sweeps = new TierSweeps(this.held);
     this.startedAt = clock.now();
   }
 
@@ -127,7 +88,7 @@ export class MemoryTier {
   kept(key: string): CacheEntry | undefined {
     const held = this.held.peek(key);
     if (held === undefined || held.aloneIn > 0 || held.keptUntilMs <= this.now()) return undefined;
-    if (this.isSwept(key, held)) return undefined;
+    if (this.sweeps.concern(key, held)) return undefined;
     const { startedAt } = this;
     const times = { freshUntilMs: startedAt + held.freshUntilMs, keptUntilMs: startedAt + held.keptUntilMs };
     const { codec, stamps, costMs } = held;
@@ -181,18 +142,7 @@ export class MemoryTier {
   async dropMatching(matches: (key: string) => boolean): Promise<number> {
     // What was checked before has to be checked again when it is read.
     this.tags.look();
-    const sweep: Sweep = { matches, since: this.tags.moment };
-    this.sweeps.add(sweep);
-    let [dropped, left, sliceEndsAt] = [0, this.held.size, performance.now() + SLICE_MS];
-    for (const [key, held] of this.held) {
-      if (left-- === 0) break;
-      if (isConcerned(key, held, sweep)) dropped += Number(this.held.delete(key));
-      if (left % SLICE_ENTRIES !== 0 || performance.now() < sliceEndsAt) continue;
-      await nextTurn();
-      sliceEndsAt = performance.now() + SLICE_MS;
-    }
-    this.sweeps.delete(sweep);
-    return dropped;
+    return this.sweeps.drop(matches, this.tags.moment);
   }
 
   clear(): void {
@@ -209,21 +159,21 @@ export class MemoryTier {
     this.alone++;
   }
 
-  private served(key: string): Held | undefined {
+  private served(key: string): HeldEntry | undefined {
     const held = this.held.get(key);
     if (held === undefined || (held.checkedAt !== this.tags.moment && !this.isStillValid(key, held))) return undefined;
     const now = this.now();
     return held.servedUntilMs <= now || (this.trustedUntilMs <= now && held.aloneIn <= 0) ? undefined : held;
   }
 
-  private freeze(key: string, held: Held): unknown {
+  private freeze(key: string, held: HeldEntry): unknown {
     const value = decoded(held);
     this.keepParsed(key, held, value);
     if (deepFreeze(value)) held.frozen = value;
     return value;
   }
 
-  private copy(key: string, held: Held): unknown {
+  private copy(key: string, held: HeldEntry): unknown {
     const value = decoded(held);
     if (held.copying === 'first') held.copying = 'again';
     else if (held.copying === 'again') {
@@ -234,7 +184,7 @@ export class MemoryTier {
   }
 
   /** What is read again is worth its parsed form: it takes more room than its text, but a tenth of the time to copy. */
-  private keepParsed(key: string, held: Held, value: unknown): boolean {
+  private keepParsed(key: string, held: HeldEntry, value: unknown): boolean {
     const bytes = held.isPlainJson ? plainBytes(value) : undefined;
     if (bytes === undefined || !this.held.grow(key, bytes - sizeOf(held.payload))) return false;
     held.payload = '';
@@ -255,7 +205,7 @@ export class MemoryTier {
     const { codec, payload, stamps, costMs, freshUntilMs, keptUntilMs } = entry;
     const unpacked = unpack(codec, payload);
     // Field by field: what is spread may get a shape of its own, and a hit that meets many shapes takes five times as long.
-    const held: Held = {
+    const held: HeldEntry = {
       codec: unpacked.codec,
       payload: unpacked.payload,
       isPlainJson: unpacked.isPlainJson,
@@ -283,13 +233,8 @@ export class MemoryTier {
     return this.stamps;
   }
 
-  private isSwept(key: string, held: Held): boolean {
-    for (const sweep of this.sweeps) if (isConcerned(key, held, sweep)) return true;
-    return false;
-  }
-
-  private isStillValid(key: string, held: Held): boolean {
-    if (this.isSwept(key, held)) return false;
+  private isStillValid(key: string, held: HeldEntry): boolean {
+    if (this.sweeps.concern(key, held)) return false;
     const isAlone = held.aloneIn > 0;
     if (isAlone && (held.aloneIn !== this.alone || !this.isAway(key))) return false;
     if (!isAlone && !this.tags.areCurrent(held.stamps)) return false;
@@ -301,17 +246,3 @@ export class MemoryTier {
 const areEqual = (some: Stamps, other: Stamps): boolean =>
   some.length === other.length &&
   some.every(([name, version], index) => other[index]?.[0] === name && other[index][1] === version);
-
-const isConcerned = (key: string, { checkedAt }: Held, { since, matches }: Sweep): boolean =>
-  checkedAt < since && matches(key);
-
-const sizeOf = (payload: string | Buffer): number =>
-  typeof payload === 'string' ? bytesOfText(payload) : payload.length;
-
-function payloadOf({ payload, master, frozen }: Held): string | Buffer {
-  const parsed = master ?? frozen;
-  return payload === '' && parsed !== undefined ? JSON.stringify(parsed) : payload;
-}
-
-const decoded = (held: Held): unknown =>
-  held.isPlainJson ? (JSON.parse(payloadOf(held) as string) as unknown) : decode(held.codec, held.payload);
