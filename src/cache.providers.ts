@@ -285,9 +285,13 @@ export const providers: Provider[] = [
   },
   {
     provide: CacheHealthIndicator,
-    inject: [CacheStatsReader, CircuitBreakerService, OPTIONS],
-    useFactory: (stats: CacheStatsReader, circuits: CircuitBreakerService, { health }: ResolvedModuleOptions) =>
-      new CacheHealthIndicator(stats, circuits, health),
+    inject: [CacheStatsReader, CircuitBreakerService, OPTIONS, Telemetry],
+    useFactory: (
+      stats: CacheStatsReader,
+      circuits: CircuitBreakerService,
+      { health }: ResolvedModuleOptions,
+      telemetry: Telemetry,
+    ) => new CacheHealthIndicator(stats, circuits, health, telemetry),
   },
   {
     provide: MetricsLog,

@@ -1,5 +1,6 @@
 import type { CacheStatsReader, LocalStats } from '../cache/cache-stats.ts';
 import { CircuitBreakerService } from '../circuit-breaker/circuit-breaker.service.ts';
+import { Telemetry } from '../common/telemetry.ts';
 import { CacheHealthIndicator } from './cache.health.ts';
 import type { HealthOptions } from './health.options.ts';
 
@@ -10,11 +11,14 @@ const pass = (count: number) => jest.advanceTimersByTime(count * 60_000);
 let circuits: CircuitBreakerService;
 let local: Partial<LocalStats>;
 let health: CacheHealthIndicator;
+let telemetry: Telemetry;
 beforeEach(() => {
   jest.useFakeTimers({ now: START });
   circuits = new CircuitBreakerService();
   local = { mode: 'server', journal: 0, degradedSince: null, degradedReason: null };
-  health = new CacheHealthIndicator({ local: () => local } as unknown as CacheStatsReader, circuits);
+  telemetry = new Telemetry();
+  const stats = { local: () => local } as unknown as CacheStatsReader;
+  health = new CacheHealthIndicator(stats, circuits, undefined, telemetry);
 });
 afterEach(() => {
   circuits.onApplicationShutdown();
@@ -83,4 +87,28 @@ it('names twenty breakers, no more', async () => {
   const { openBreakers, reason } = ask();
   expect(openBreakers).toHaveLength(20);
   expect(reason!.length).toBeLessThanOrEqual(300);
+});
+
+it('shows what was decided without the server, while the server seems well, too, until a minute after the last time', () => {
+  expect(ask()).not.toHaveProperty('decidedHere');
+  telemetry.policies.of('otp').degraded = 2;
+  expect(ask()).toMatchObject({
+    ...{ status: 'degraded', since: minutes(0), reason: 'decided without the server: 2 rate limits, 0 locks' },
+    decidedHere: { rateLimits: 2, locks: 0 },
+  });
+  pass(1);
+  telemetry.locks.of('order').degraded = 1;
+  expect(ask()).toMatchObject({ since: minutes(0), decidedHere: { rateLimits: 2, locks: 1 } });
+  pass(1);
+  expect(ask({ onOutage: 'down' })).toMatchObject({ status: 'down', decidedHere: { rateLimits: 2, locks: 1 } });
+  pass(1);
+  expect(ask()).toEqual({ status: 'up', mode: 'server', journal: 0, openBreakers: [] });
+  telemetry.policies.of('page').degraded = 5;
+  expect(ask()).toMatchObject({ since: minutes(3), decidedHere: { rateLimits: 5, locks: 0 } });
+});
+
+it('says of an outage first that it is one', () => {
+  local = { ...local, mode: 'degraded', degradedSince: START - 1, degradedReason: 'gone' };
+  telemetry.policies.of('otp').degraded = 1;
+  expect(ask().reason).toBe('the server cannot be used: gone; decided without the server: 1 rate limits, 0 locks');
 });

@@ -2,7 +2,9 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { CacheStatsReader, LocalStats } from '../cache/cache-stats.ts';
 import type { CircuitBreakerService } from '../circuit-breaker/circuit-breaker.service.ts';
 import { shownText } from '../common/shown-text.ts';
+import { Telemetry } from '../common/telemetry.ts';
 import { isServerCircuit } from '../redis/server-circuit.ts';
+import { DecisionsAlone } from './decisions-alone.ts';
 import {
   HEALTH_DEFAULTS,
   type HealthOptions,
@@ -23,6 +25,8 @@ export interface CacheHealth {
   /** Changes that the server has not heard of yet. */
   readonly journal: number;
   readonly openBreakers: readonly string[];
+  /** Rate limits and locks that were decided in this process alone, while that went on or less than a minute ago. */
+  readonly decidedHere?: { readonly rateLimits: number; readonly locks: number };
 }
 
 /** Something that is not as it should be. */
@@ -47,13 +51,16 @@ const MAX_BREAKERS = 20;
 export class CacheHealthIndicator implements OnModuleInit {
   /** Since when breakers are not closed. */
   readonly #openSince = new Map<string, number>();
+  readonly #alone: DecisionsAlone;
   #knowsDegraded = true;
 
   constructor(
     private readonly stats: CacheStatsReader,
     private readonly circuits: CircuitBreakerService,
     private readonly options: ResolvedHealthOptions = HEALTH_DEFAULTS,
+    telemetry = new Telemetry(),
   ) {
+    this.#alone = new DecisionsAlone(telemetry);
     circuits.onStateChange(({ name, to }) => {
       if (to === 'CLOSED') this.#openSince.delete(name);
       else if (!this.#openSince.has(name)) this.#openSince.set(name, Date.now());
@@ -83,12 +90,18 @@ export class CacheHealthIndicator implements OnModuleInit {
       const reason = `the server cannot be used: ${degradedReason ?? mode}`;
       troubles.push({ status: options.onOutage, reason, sinceMs: degradedSince });
     }
+    const alone = this.#alone.look();
+    if (alone !== undefined) {
+      const reason = `decided without the server: ${alone.rateLimits} rate limits, ${alone.locks} locks`;
+      troubles.push({ status: options.onOutage, reason, sinceMs: alone.sinceMs });
+    }
     if (openBreakers.length > 0) {
       const reason = `open breakers: ${openBreakers.join(', ')}`;
       const sinceMs = Math.min(...open.map((name) => this.#openSince.get(name) ?? Date.now()));
       troubles.push({ status: options.onOpenBreaker, reason, sinceMs });
     }
-    return { ...this.#verdict(troubles), mode, journal, openBreakers };
+    const decidedHere = alone && { rateLimits: alone.rateLimits, locks: alone.locks };
+    return { ...this.#verdict(troubles), mode, journal, openBreakers, ...(decidedHere && { decidedHere }) };
   }
 
   #verdict(troubles: readonly Trouble[]): Pick<CacheHealth, 'status' | 'degraded' | 'reason' | 'since'> {

@@ -2,7 +2,14 @@ import { Controller, Get, type INestApplication } from '@nestjs/common';
 import { HealthCheck, HealthCheckService, HealthIndicatorService, TerminusModule } from '@nestjs/terminus';
 import request from 'supertest';
 import type { App } from 'supertest/types.js';
-import { CacheHealthIndicator, CacheService, CircuitBreakerService, type CacheModuleOptions } from '../../src/index.ts';
+import {
+  CacheHealthIndicator,
+  CacheService,
+  CircuitBreakerService,
+  LockService,
+  RateLimitService,
+  type CacheModuleOptions,
+} from '../../src/index.ts';
 import { eventually } from '../support/eventually.ts';
 import { openHttpApp, PLATFORMS } from '../support/http-app.ts';
 import { startStandalone } from '../support/servers.ts';
@@ -91,6 +98,10 @@ it('F56 says that the server is away, why and since when: 200, or 503 where that
     expect(cache.reason).toMatch(/^the server cannot be used: \S/);
     expect(Date.parse(cache.since)).toBeGreaterThanOrEqual(before);
     expect(text).not.toContain('hunter2');
+    expect(cache).not.toHaveProperty('decidedHere');
+    await app.get(RateLimitService).consume({ name: 'page', limit: 5, window: '1m' }, 'ann');
+    await app.get(LockService).acquire('order', { onOutage: 'local' });
+    expect((await ask(app)).body).toMatchObject({ details: { cache: { decidedHere: { rateLimits: 1, locks: 1 } } } });
     const strict = await ask(app, '/health/strict');
     expect(strict.status).toBe(503);
     expect(strict.body).toMatchObject({ error: { keep: { status: 'down', mode: 'degraded' } } });

@@ -116,6 +116,17 @@ describe.each(['memory', 'server'] as const)('what an operator sees of the cache
     }
   });
 
+  it('takes a key for one of the part whose name fits best', async () => {
+    const started = await start();
+    await started.cache.namespace('shop').getOrSet('a', 60, () => 1);
+    await started.cache.namespace('shop').namespace('cart').getOrSet('b', 60, () => 1);
+    const seen = await keysOf(started);
+    expect(seen.map(({ key, namespace }) => [key, namespace]).sort()).toEqual([
+      ['shop:a', 'shop'],
+      ['shop:cart:b', 'shop:cart'],
+    ]);
+  });
+
   it('cannot tell keys from others that a function makes, and says so', async () => {
     const started = await start();
     const parts = await fill(started);
