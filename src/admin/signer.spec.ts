@@ -1,3 +1,4 @@
+import crypto from 'node:crypto';
 import { areSame, Signer } from './signer.ts';
 
 const signer = new Signer('a-long-admin-token');
@@ -29,6 +30,38 @@ it('confirms one act of one actor for a minute', () => {
 it('compares texts of any length', () => {
   expect(areSame('token', 'token')).toBe(true);
   for (const other of ['', 'toke', 'tokens', 'TOKEN']) expect(areSame('token', other)).toBe(false);
+});
+
+it('compares hashes of one length in constant time, however early or late two texts differ', () => {
+  const compared = jest.spyOn(crypto, 'timingSafeEqual');
+  const others = [
+    '',
+    'b',
+    'a'.repeat(23),
+    `${'a'.repeat(23)}b`,
+    `b${'a'.repeat(23)}`,
+    'a'.repeat(5_000),
+    'é'.repeat(24),
+  ];
+  for (const other of others) areSame('a'.repeat(24), other);
+  const sizes = compared.mock.calls.map((pair) => pair.map(({ byteLength }) => byteLength));
+  compared.mockRestore();
+  expect(sizes).toEqual(others.map(() => [32, 32]));
+});
+
+it('takes no longer for a text that is nearly right', () => {
+  const token = 'a'.repeat(32);
+  const tries = ['b'.repeat(32), `${'a'.repeat(31)}b`, 'a'.repeat(31)];
+  const best = tries.map(() => Infinity);
+  // The best of many rounds that take turns: whatever else the machine does makes all of them slower.
+  for (let round = 0; round < 60; round++) {
+    for (const [at, text] of tries.entries()) {
+      const startedAt = performance.now();
+      for (let times = 0; times < 200; times++) areSame(text, token);
+      best[at] = Math.min(best[at]!, performance.now() - startedAt);
+    }
+  }
+  expect(Math.max(...best) / Math.min(...best)).toBeLessThan(2);
 });
 
 it('names what is not shown the same everywhere, and shows nothing of it', () => {

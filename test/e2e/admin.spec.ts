@@ -1,3 +1,4 @@
+import crypto from 'node:crypto';
 import {
   type CanActivate,
   Controller,
@@ -122,9 +123,15 @@ describe.each(PLATFORMS)('the admin API on %s', (platform) => {
       });
     };
     for (const route of ROUTES) await refused(null, route);
-    for (const token of ['x', 'a-long-admin-toke', `${ADMIN_TOKEN}x`, ADMIN_TOKEN.toUpperCase(), 'x'.repeat(5_000)]) {
+    const compared = jest.spyOn(crypto, 'timingSafeEqual');
+    const wrong = ['x', 'a-long-admin-toke', `${ADMIN_TOKEN}x`, ADMIN_TOKEN.toUpperCase(), 'x'.repeat(5_000)];
+    for (const token of wrong) {
       for (const route of ROUTES.slice(8, 11)) await refused(token, route);
     }
+    // Neither the length nor the first wrong character ends the comparison: hashes of one length are compared.
+    const sizes = compared.mock.calls.map((pair) => pair.map(({ byteLength }) => byteLength));
+    compared.mockRestore();
+    expect(sizes).toEqual(Array(3 * wrong.length).fill([32, 32]));
   });
 
   it('lets global guards decide about every route, the page and the stream', async () => {
