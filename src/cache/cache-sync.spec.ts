@@ -1,6 +1,7 @@
 import { systemClock } from '../common/clock.ts';
 import { KEY_DEFAULTS, KeySpace } from '../common/keys.ts';
 import { MemoryKeyspace } from '../common/memory-keyspace.ts';
+import type { KeyWatch, KeyWatchEvents } from '../message-bus/key-watch.interface.ts';
 import { MemoryMessageBus } from '../message-bus/memory-message-bus.ts';
 import type { Shard } from '../redis/availability.types.ts';
 import { CacheEngine } from './cache-engine.ts';
@@ -8,6 +9,7 @@ import type { CacheEntry } from './cache-entry.ts';
 import type { NoticeContent } from './cache-notices.ts';
 import { CacheSync } from './cache-sync.ts';
 import { CacheWaiters } from './cache-waiters.ts';
+import { CacheWatch } from './cache-watch.ts';
 import { CACHE_DEFAULTS } from './cache.options.ts';
 import { MEMORY_SHARD, MemoryCacheStore } from './memory-cache.store.ts';
 import { ReadOptionsResolver } from './read-options.resolver.ts';
@@ -35,10 +37,34 @@ class BadBus extends MemoryMessageBus {
   }
 }
 
+/** A server that tells of changed keys, or seems to. */
+class Watch implements KeyWatch {
+  isDeaf = false;
+  heardMs = -Infinity;
+  #events: KeyWatchEvents | undefined;
+
+  start(events: KeyWatchEvents): void {
+    this.#events = events;
+    this.beat();
+  }
+
+  beat(): void {
+    if (!this.isDeaf) this.heardMs = performance.now();
+  }
+
+  tell(event: (events: KeyWatchEvents) => void): void {
+    if (this.#events !== undefined) event(this.#events);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
 describe('CacheSync', () => {
   let sync: CacheSync;
 
-  async function setUp<B extends MemoryMessageBus>(bus: B, settled: () => Promise<unknown>) {
+  async function setUp<B extends MemoryMessageBus>(bus: B, settled: () => Promise<unknown>, keyWatch?: KeyWatch) {
     const waiters = new CacheWaiters();
     const keyspace = new MemoryKeyspace<CacheEntry>({ maxEntries: 100, maxBytes: 1e6 });
     const store = new RemoteStore(keyspace, systemClock, (key) => waiters.wake(key));
@@ -50,7 +76,9 @@ describe('CacheSync', () => {
       options: CACHE_DEFAULTS,
     });
     const { local, notices } = engine;
-    sync = new CacheSync({ bus, channels: { notice: NOTICE, wake: 'wake' }, local, waiters, notices });
+    const logger = { warn: () => undefined };
+    const watch = keyWatch && new CacheWatch({ watch: keyWatch, keys: new KeySpace(KEY_DEFAULTS), local, logger });
+    sync = new CacheSync({ bus, channels: { notice: NOTICE, wake: 'wake' }, local, waiters, notices, watch });
     await sync.start();
     await settled();
     const options = new ReadOptionsResolver(CACHE_DEFAULTS).forRead(60);
@@ -133,6 +161,44 @@ describe('CacheSync', () => {
     await sync.start();
     await nextTurn();
     expect(held()).toBeUndefined();
+  });
+
+  describe('where the server tells of changed keys', () => {
+    const setUpWatched = async () => {
+      jest.useFakeTimers();
+      const watch = new Watch();
+      const settled = () => jest.advanceTimersByTimeAsync(10);
+      return { watch, ...(await setUp(new MemoryMessageBus(), settled, watch)) };
+    };
+
+    it('holds what was stored when it is read next: the word about it may be about a later change', async () => {
+      const { load, held } = await setUpWatched();
+      await load('value');
+      expect(held()).toBeUndefined();
+      await load('not called');
+      expect(held()).toBe('value');
+    });
+
+    it('serves nothing that may have been changed in a gap', async () => {
+      const { watch, load, held } = await setUpWatched();
+      await load('value');
+      await load('not called');
+      watch.tell(({ onGap }) => onGap());
+      expect(held()).toBeUndefined();
+    });
+
+    it('serves nothing while the server does not tell of anything, though other processes do', async () => {
+      const { watch, load, held } = await setUpWatched();
+      watch.isDeaf = true;
+      await jest.advanceTimersByTimeAsync(2_500);
+      await load('value');
+      await load('not called');
+      expect(held()).toBeUndefined();
+      watch.isDeaf = false;
+      await jest.advanceTimersByTimeAsync(1_100);
+      await load('not called');
+      expect(held()).toBe('value');
+    });
   });
 
   it('serves nothing after it has stood still, before it has heard anything again', async () => {
