@@ -253,6 +253,15 @@ it('F12: the password is changed; that is said once, without telling any passwor
   await healthyAgain(opened);
 });
 
+it('F14: the server does not answer at the start; that is said when the boot budget is spent, not later', async () => {
+  proxy.mode = 'blackhole';
+  const opened = await open(proxy.port, { bootBudgetMs: 100 });
+  expect(linesWith(opened, 'degraded')).toEqual([expect.stringContaining('no answer within 100 ms')]);
+  proxy.mode = 'pass';
+  proxy.cut();
+  await healthyAgain(opened);
+});
+
 it('F13: there is no server at the start; it is used when it appears', async () => {
   await servers.kill();
   const opened = await open(servers.port, { bootBudgetMs: 300 });

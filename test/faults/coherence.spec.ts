@@ -39,7 +39,7 @@ describe.each(['pubsub', 'tracking'] as const)('memory of several processes, coh
   const warmUpB = async (of = key) => {
     source = 'old';
     await a.cache.del(of);
-    await eventually(async () => (await readB(of)) === 'old' && heldByB(of) === 'old');
+    await eventually(async () => (await readB(of)) === 'old' && heldByB(of) === 'old', { withinMs: 10_000 });
     source = 'new';
   };
 
@@ -143,9 +143,10 @@ describe.each(['pubsub', 'tracking'] as const)('memory of several processes, coh
     await eventually(async () => (await readB()) === 'new', { withinMs: BOUND_MS });
     // As long as it is deaf, memory serves nothing; and it does not stay deaf.
     expect(heldByB()).toBeUndefined();
-    const connections = coherence === 'tracking' ? 2 : 1;
-    await eventually(() => proxy.accepted >= accepted + connections, { withinMs: 6_000 });
+    await eventually(() => proxy.accepted > accepted, { withinMs: 6_000 });
+    // Nobody cuts what is deaf: each connection is given up for another one.
     proxy.mode = 'pass';
+    await warmUpB();
     proxy.cut();
     await warmUpB();
   });
