@@ -357,6 +357,53 @@ describe('LockService', () => {
       expect(countCalls('extend')).toBe(0);
     });
 
+    it('was lost for its holder who gives it back a moment before the lease ends', async () => {
+      const lock = await locks.acquire('order:1', { ttl: '3s', extend: false });
+      await jest.advanceTimersByTimeAsync(2_980);
+      expect(await locks.isHeld('order:1')).toBe(true);
+      expect(await lock.release()).toBe(false);
+      expect(await locks.isHeld('order:1')).toBe(false);
+      expect(locks.getMetrics()).toMatchObject({ lost: 1, held: 0 });
+    });
+
+    it('ends once, however often it is given back', async () => {
+      const lock = await locks.acquire('order:1');
+      expect([await lock.release(), await lock.release(), await lock.release()]).toEqual([true, false, false]);
+      expect(lock.signal.aborted).toBe(false);
+      expect(countCalls('release')).toBe(1);
+      expect(locks.getMetrics()).toMatchObject({ acquired: 1, lost: 0, held: 0 });
+    });
+
+    it('keeps nobody waiting in its process once it has ended by itself', async () => {
+      // The first one who waits begins to listen, and looks once more for that.
+      for (const resource of ['order:1', 'order:2']) {
+        const lock = locks.readWrite(resource);
+        await lock.read({ ttl: '1s', extend: false });
+        await jest.advanceTimersByTimeAsync(1_100);
+        const isWritten = jest.fn();
+        void lock.write({ wait: '5s' }).then(isWritten);
+        await jest.advanceTimersByTimeAsync(50);
+        expect(isWritten).toHaveBeenCalled();
+      }
+    });
+
+    it('is followed soon when it ends by itself, also by who has waited in its process', async () => {
+      await locks.acquire('order:1', { ttl: '3s', extend: false });
+      const isNext = jest.fn();
+      void locks.acquire('order:1', { wait: '1m' }).then(isNext);
+      await jest.advanceTimersByTimeAsync(2_990);
+      expect(isNext).not.toHaveBeenCalled();
+      await jest.advanceTimersByTimeAsync(130);
+      expect(isNext).toHaveBeenCalled();
+    });
+
+    it('is not made shorter by an extension', async () => {
+      const lock = await locks.acquire('order:1', { ttl: '5s' });
+      await lock.extend('20s');
+      await lock.extend('1s');
+      expect(lock.expiresAt - Date.now()).toBeGreaterThan(15_000);
+    });
+
     it('knows that it is over after a stalled event loop, before any timer has run', async () => {
       const lock = await locks.acquire('order:1', { ttl: '3s' });
       const stalled = performance.now() + 9_000;
