@@ -25,6 +25,7 @@ export const startOf = (raw: ServerResponse): ResponseStart => ({
  * answer, and the pipeline behind the cache writes once more into the same object without a byte reaching the socket.
  *
  * What says that the response is over says that it has just begun; whoever listens from now on hears of the second one.
+ * Whoever has listened before (access logs) hears of the first one, and finds it as the client got it.
  */
 export class ResponseSink {
   readonly finished: Promise<RecordedResponse>;
@@ -33,11 +34,16 @@ export class ResponseSink {
   private readonly body: BodyBuffer;
   private status: number;
   private isEnded = false;
+  /** What the client got. */
+  private readonly sent: ResponseStart;
+  /** Whether those who have listened before are told that it is over. */
+  private isTelling = false;
   private finish!: (recorded: RecordedResponse) => void;
 
   /** @param start status and headers as they were when the pipeline first began */
   constructor(raw: ServerResponse, start: ResponseStart, maxBytes: number) {
     this.status = start.status;
+    this.sent = startOf(raw);
     this.headers = new Map(Object.entries(start.headers) as [string, OutgoingHttpHeader][]);
     this.body = new BodyBuffer(maxBytes);
     this.finished = new Promise((resolve) => (this.finish = resolve));
@@ -57,12 +63,16 @@ export class ResponseSink {
 
   private state(): PropertyDescriptorMap {
     // Node sets some of them when the connection closes: that is about the first response.
-    const ended = { configurable: true, get: () => this.isEnded, set: () => undefined };
+    const ended = { configurable: true, get: () => this.isTelling || this.isEnded, set: () => undefined };
     const never = { configurable: true, get: () => false, set: () => undefined };
     return {
       ...{ headersSent: ended, writableEnded: ended, writableFinished: ended, finished: ended },
       ...{ closed: never, destroyed: never, writableNeedDrain: never },
-      statusCode: { configurable: true, get: () => this.status, set: (status: number) => (this.status = status) },
+      statusCode: {
+        configurable: true,
+        get: () => (this.isTelling ? this.sent.status : this.status),
+        set: (status: number) => (this.status = status),
+      },
     };
   }
 
@@ -80,7 +90,8 @@ export class ResponseSink {
       },
       appendHeader: (name: string, value: string | readonly string[]) =>
         set(name, [headers.get(name.toLowerCase()) ?? [], value].flat().map(String)),
-      getHeader: (name: string) => headers.get(name.toLowerCase()),
+      getHeader: (name: string) =>
+        this.isTelling ? this.sent.headers[name.toLowerCase()] : headers.get(name.toLowerCase()),
       hasHeader: (name: string) => headers.has(name.toLowerCase()),
       removeHeader: (name: string) => void headers.delete(name.toLowerCase()),
       getHeaders: () => Object.fromEntries(headers),
@@ -125,7 +136,16 @@ export class ResponseSink {
         events[method](event, listener);
         return raw;
       }) as unknown;
+    const emit = raw.emit.bind(raw) as (...event: unknown[]) => boolean;
     return {
+      emit: (...event: unknown[]) => {
+        this.isTelling = true;
+        try {
+          return emit(...event);
+        } finally {
+          this.isTelling = false;
+        }
+      },
       on: listening('on'),
       addListener: listening('on'),
       once: listening('once'),
