@@ -4,7 +4,7 @@ import type { CacheEntry, EntryDraft, Stamps } from './cache-entry.ts';
 import type { Produced } from './cache-factory.ts';
 import type { Lease } from './cache-lease.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
-import { copyOf, type Copy, type Seen } from './cache-reader.ts';
+import { againOf, type Copy, type Seen } from './cache-reader.ts';
 import { bumpedAtMs, stampNames, stampsOf, tagStamp, type CacheTags, type Versions } from './cache-tags.ts';
 import type { ResolvedReadOptions } from './read-options.resolver.ts';
 
@@ -43,7 +43,7 @@ export class CacheKeeper {
   ): Promise<Kept<T>> {
     // Before anything is awaited: the caller may change its value as soon as it has it.
     const encoded = isStorable ? this.encoded(value) : undefined;
-    const copy: Copy<T> = { value, again: encoded === undefined ? () => value : copyOf<T>(encoded).again };
+    const copy: Copy<T> = { value, again: encoded === undefined ? () => value : (againOf(encoded) as () => T) };
     const times = lifetime(ttlMs, options);
     const stamps = encoded && (await this.stamps(names, tags, times.keepMs, held));
     if (encoded === undefined || stamps === undefined) {

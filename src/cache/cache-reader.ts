@@ -1,4 +1,5 @@
-import { decode, parseForeign } from '../common/codec.ts';
+import { decode, isJson, parseForeign } from '../common/codec.ts';
+import { plainBytes, plainCopy } from '../common/plain-copy.ts';
 import type { OperationCounts } from '../common/telemetry.ts';
 import type { CacheEntry, Found } from './cache-entry.ts';
 import type { CacheJournal } from './cache-journal.ts';
@@ -130,6 +131,19 @@ export class CacheReader {
 }
 
 /** The first copy is decoded at once, so that a payload nobody can read is noticed here. */
-export function copyOf<T>({ codec, payload }: Pick<CacheEntry, 'codec' | 'payload'>): Copy<T> {
-  return { value: decode(codec, payload) as T, again: () => decode(codec, payload) as T };
+export const copyOf = <T>(entry: Pick<CacheEntry, 'codec' | 'payload'>): Copy<T> => ({
+  value: decode(entry.codec, entry.payload) as T,
+  again: againOf(entry) as () => T,
+});
+
+/** Copies for a crowd that waited for the same value: the first one decodes it, the second one for all who follow. */
+export function againOf({ codec, payload }: Pick<CacheEntry, 'codec' | 'payload'>): () => unknown {
+  let made = 0;
+  let master: unknown;
+  return () => {
+    if (master !== undefined) return plainCopy(master);
+    const value = decode(codec, payload);
+    if (++made !== 2 || !isJson(codec) || plainBytes(value) === undefined) return value;
+    return plainCopy((master = value));
+  };
 }

@@ -48,6 +48,9 @@ const TEXTUAL: ReadonlySet<string> = new Set([Codec.text, Codec.json, Codec.tagg
 /** Whether the payload is text as it is, not compressed. */
 export const isText = (codec: string): boolean => TEXTUAL.has(codec);
 
+/** Whether what is decoded holds nothing but what JSON knows. */
+export const isJson = (codec: string): boolean => codec.toLowerCase() === Codec.json;
+
 /** A payload in the form that is cheapest to decode again and again. */
 export interface Unpacked {
   readonly codec: string;
