@@ -181,6 +181,23 @@ describe('the cache without its server', () => {
     expect(performance.now() - startedAt).toBeLessThan(DEADLINE_MS + 2 * SLACK_MS);
   });
 
+  it.each<[string, (cache: CacheService) => Promise<unknown>]>([
+    ['del', (cache) => cache.del('k')],
+    ['delByTag', (cache) => cache.delByTag('t')],
+    ['expireByTag', (cache) => cache.expireByTag('t')],
+    ['delPattern', (cache) => cache.delPattern('k*')],
+    ['reset', (cache) => cache.reset()],
+  ])('forgets what it has set and made meanwhile with %s, too', async (name, invalidate) => {
+    const app = await openCut();
+    await cut(app);
+    const load = (value: string) => app.cache.getOrSet('k:loaded', { ttl: '60s', tags: ['t'] }, () => value);
+    await app.cache.set('k', 'set', { tags: ['t'] });
+    expect([await app.cache.get('k'), await load('made')]).toEqual(['set', 'made']);
+    await invalidate(app.cache);
+    expect(await app.cache.get('k')).toBeUndefined();
+    expect(await load('made anew')).toBe(name === 'del' ? 'made' : 'made anew');
+  });
+
   it('takes note of every key of a large call that the server did not answer', async () => {
     const [a, b] = await Promise.all([open(server.url), open(server.url)]);
     await b.cache.setMany(MANY.map((key) => [key, 'old']));
