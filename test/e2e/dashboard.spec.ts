@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { INestApplication } from '@nestjs/common';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 import type { App } from 'supertest/types.js';
+import { ADMIN_CONSOLE, type AdminConsole } from '../../src/admin/admin.console.ts';
 import { DASHBOARD } from '../../src/admin/dashboard/dashboard.html.ts';
 import { type AdminOptions, CacheService, CircuitBreakerService, LockService } from '../../src/index.ts';
 import { ADMIN_TOKEN } from '../support/admin-client.ts';
@@ -54,6 +55,8 @@ async function openPage(url: string, options: Parameters<Browser['newContext']>[
   await page.goto(url);
   return page;
 }
+
+const showing = (place: Locator, text: string): Promise<void> => place.filter({ hasText: text }).waitFor();
 
 const violations = async (page: Page): Promise<string[]> => {
   await page.evaluate(axe);
@@ -138,26 +141,83 @@ it('goes on after the stream was lost, and can be used by keyboard', async () =>
   expect(await running().get(LockService).isHeld('order:1')).toBe(false);
 });
 
-it.each([
-  ['light', 1_280],
-  ['dark', 1_280],
-  ['light', 320],
-  ['dark', 320],
-] as const)('has nothing that axe complains about: %s, %d px', async (colorScheme, width) => {
-  const url = `${await start()}#t=${ADMIN_TOKEN}`;
-  const page = await openPage(url, { colorScheme, viewport: { width, height: 900 } });
+it('asks while there is no stream, marks what is old, and speaks once in five seconds at most', async () => {
+  const url = await start();
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.clock.install();
+  await page.route('**/api/events', (route) => route.abort());
+  await page.goto(`${url}#t=${ADMIN_TOKEN}`);
+  const circuits = running().get(CircuitBreakerService);
+  const state = (name: string) => page.getByRole('cell', { name });
+  const spoken = page.getByRole('status');
+  await state('○ closed').waitFor();
+  circuits.isolate('orders');
+  await page.clock.fastForward(5_000);
+  await state('FORCED OPEN').waitFor();
+  expect(await spoken.textContent()).toBe('Breaker orders is FORCED OPEN');
+  // The page's clock stands still from here on, but for what it is told.
+  await page.clock.pauseAt(Date.now() + 60_000);
+  await page.unroute('**/api/events');
+  await page.clock.runFor(5_000);
+  circuits.close('orders');
+  await state('○ closed').waitFor();
+  await showing(spoken, 'Breaker orders is closed');
+  circuits.isolate('orders');
+  await state('FORCED OPEN').waitFor();
+  expect(await spoken.textContent()).toBe('Breaker orders is closed');
+  await page.clock.runFor(5_000);
+  await showing(spoken, 'Breaker orders is FORCED OPEN');
+  await page.route('**/api/**', (route) => route.abort());
+  (running().getHttpServer() as unknown as { closeAllConnections: () => void }).closeAllConnections();
+  await page.clock.runFor(10_000);
+  await page.getByText(/no news since/).waitFor();
+});
+
+it('says in words what its charts show, remembers the theme, and names who holds a lock', async () => {
+  const page = await openPage(`${await start()}#t=${ADMIN_TOKEN}`);
+  await page.getByRole('img', { name: 'Hit ratio: lowest 50.0 %, highest 50.0 %, now 50.0 %' }).waitFor();
+  await page.getByText('Figures as a table').click();
+  const row = page.getByRole('row', { name: /^Hit ratio/ });
+  expect(await row.getByRole('cell').allTextContents()).toEqual(['Hit ratio', '50.0 %', '50.0 %', '50.0 %']);
+  const { instance } = running().get<AdminConsole>(ADMIN_CONSOLE).peers;
+  await running().get(LockService).acquire('order:1');
+  await page.getByRole('button', { name: 'Refresh locks' }).click();
+  await page
+    .getByRole('row', { name: /^order:1/ })
+    .getByRole('cell', { name: instance, exact: true })
+    .waitFor();
+  const background = () => page.evaluate('getComputedStyle(document.body).backgroundColor');
+  const light = await background();
+  await page.getByLabel('Theme').selectOption('dark');
+  const dark = await background();
+  expect(dark).not.toBe(light);
+  await page.reload();
+  await page.getByRole('heading', { name: 'Breakers' }).waitFor();
+  expect(await background()).toBe(dark);
+  expect(errors).toEqual([]);
+});
+
+it('has nothing that axe complains about: light and dark, wide and narrow, with a dialog and without', async () => {
+  const page = await openPage(`${await start()}#t=${ADMIN_TOKEN}`);
   await page.getByRole('cell', { name: '○ closed' }).waitFor();
   await page.getByRole('button', { name: 'Search' }).click();
   await page.getByRole('cell', { name: `x:${XSS}`, exact: true }).waitFor();
-  expect(await violations(page)).toEqual([]);
-  expect(await page.evaluate('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
-  if (process.env['KEEP_SCREENSHOTS']) {
-    await page.screenshot({
-      path: join(process.env['KEEP_SCREENSHOTS'], `${colorScheme}-${width}.png`),
-      fullPage: true,
-    });
+  const check = async (colorScheme: 'light' | 'dark', width: number) => {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 900 });
+    expect([colorScheme, width, ...(await violations(page))]).toEqual([colorScheme, width]);
+    expect(await page.evaluate('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
+    if (process.env['KEEP_SCREENSHOTS'] === undefined) return;
+    const path = join(process.env['KEEP_SCREENSHOTS'], `${colorScheme}-${width}.png`);
+    await page.screenshot({ path, fullPage: true });
+  };
+  for (const width of [1_280, 320]) {
+    await check('light', width);
+    await check('dark', width);
   }
   await page.getByLabel('Clear shop').click();
   await page.getByRole('dialog').waitFor();
-  expect(await violations(page)).toEqual([]);
+  await check('light', 320);
+  await check('dark', 320);
 });
