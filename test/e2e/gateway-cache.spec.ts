@@ -188,6 +188,15 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
     expect(made()).toBe(2);
   });
 
+  it('answers no request with a body from the store, which its address does not tell', async () => {
+    const { path, made } = page({ 'cache-control': 'max-age=60' });
+    const call = { headers: { 'content-length': '1' }, body: 'x' };
+    for (let count = 1; count <= 2; count++) {
+      expect((await ends()[0].call(path, call)).headers['x-cache']).toBe('BYPASS');
+      expect(made()).toBe(count);
+    }
+  });
+
   it('asks for each client what it may answer nobody with unasked', async () => {
     const headers = { 'cache-control': 'no-cache', etag: '"1"' };
     const { path, made } = page(headers, (_, response) => sleep(100).then(() => response.end('any')));
@@ -197,7 +206,8 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
   });
 
   it('keeps apart what an upstream is told of scheme and host', async () => {
-    const { path, made } = page({ 'cache-control': 'max-age=60' });
+    const told: IncomingMessage['headers'][] = [];
+    const { path, made } = page({ 'cache-control': 'max-age=60' }, ({ headers }) => void told.push(headers));
     const said = ['http', 'https'].flatMap((scheme) => ['a.example', 'b.example'].map((host) => [scheme, host]));
     for (let round = 0; round < 2; round++) {
       for (const [scheme, host] of said) {
@@ -205,6 +215,9 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
       }
     }
     expect(made()).toBe(4);
+    // A trusted proxy is believed, and named itself.
+    expect(told.map((headers) => [headers['x-forwarded-proto'], headers['x-forwarded-host']])).toEqual(said);
+    expect(new Set(told.map((headers) => headers['x-forwarded-for']))).toEqual(new Set(['192.0.2.1, 127.0.0.1']));
   });
 
   it('answers users with what is declared to be for all', async () => {

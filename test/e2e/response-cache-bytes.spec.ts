@@ -6,7 +6,9 @@ import compression from 'compression';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { Telemetry } from '../../src/common/telemetry.ts';
 import { Cacheable, CacheService } from '../../src/index.ts';
+import { eventually } from '../support/eventually.ts';
 import { readUnkept } from '../support/heap.ts';
 import { HttpClient, type HttpReply } from '../support/http-client.ts';
 import { openHttpApp, type Platform, PLATFORMS } from '../support/http-app.ts';
@@ -180,6 +182,7 @@ describe.each(PLATFORMS)('bytes in the response cache on %s', (platform) => {
       [1, 2, 3].map(() => client.get('/validated/3000?max-age=60', { 'if-none-match': '"own"' }, { timeoutMs: 3_000 })),
     );
     expect(replies.map(({ status }) => status)).toEqual([304, 304, 304]);
+    await eventually(() => expect([...app.get(Telemetry).notStored].map(([reason]) => reason)).toEqual(['too-large']));
   });
 
   it('of a stream that breaks off are not stored', async () => {
