@@ -27,14 +27,14 @@ describe('plainCopy', () => {
 });
 
 describe('plainBytes', () => {
-  it('counts text, numbers and their places', () => {
+  it('counts text, fractions and the places of everything', () => {
     expect(plainBytes({})).toBe(24);
-    expect(plainBytes(['ab', 1])).toBe(48 + 8 + 22 + 8 + 16);
-    expect(plainBytes({ a: { b: 'x'.repeat(100) } })).toBe(24 + 8 + 24 + 8 + 120);
+    expect(plainBytes(['ab', 1, 1.5, 'a'])).toBe(48 + 4 * 8 + 22);
+    expect(plainBytes({ a: { b: 'x'.repeat(100) }, c: 1.5, d: 1 })).toBe(24 + 3 * 8 + (24 + 8 + 120) + 16);
   });
 
   it('does not know of what is better parsed again: many fields, or numbers as names', () => {
-    expect(plainBytes(wide(100))).toBe(24 + 100 * 24);
+    expect(plainBytes(wide(100))).toBe(24 + 100 * 8);
     expect(plainBytes([[wide(101)]])).toBeUndefined();
     expect(plainBytes({ of: { 17: 'x' } })).toBeUndefined();
   });
