@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   InvalidKeyError,
@@ -309,6 +310,28 @@ describe('LockService', () => {
       const startedAt = performance.now();
       await (await waiting).release();
       expect(performance.now() - startedAt).toBeLessThan(4_000);
+    });
+
+    it('leaves nothing behind on a signal, nor a timer, when the wait is over', async () => {
+      const { signal } = new AbortController();
+      for (let round = 0; round < 3; round++) {
+        const holder = await locks.acquire('order:1', { signal, extend: false });
+        const waiting = locks.acquire('order:1', { wait: '1m', signal });
+        await jest.advanceTimersByTimeAsync(10);
+        await holder.release();
+        await (await waiting).release();
+        await settle(locks.acquire('order:1', { wait: '0s', signal }).then((lock) => lock.release()));
+      }
+      expect(getEventListeners(signal, 'abort')).toEqual([]);
+      await jest.advanceTimersByTimeAsync(2_000);
+      expect(jest.getTimerCount()).toBe(0);
+    });
+
+    it('is refused with 503 when ten thousand wait in the same process already', async () => {
+      await locks.acquire('order:1');
+      for (let i = 0; i < 10_000; i++) void settle(locks.acquire('order:1', { wait: '1m' }));
+      await expect(locks.acquire('order:1', { wait: '1m' })).rejects.toThrow(LockUnavailableError);
+      await expect(locks.tryAcquire('order:2')).resolves.not.toBeNull();
     });
 
     it('stops waiting when the signal aborts', async () => {
