@@ -110,6 +110,16 @@ describe('CacheSync', () => {
     expect(held()).toBe('value');
   });
 
+  it('serves nothing it held of a shard that is lost, although another one is there', async () => {
+    const { store, local, load, held } = await setUp(new MemoryMessageBus(), nextTurn);
+    store.shards.push({ ...store.shard });
+    await load('value');
+    expect(held()).toBe('value');
+    store.shard.isAvailable = false;
+    local.goAlone(store.shard);
+    expect(held()).toBeUndefined();
+  });
+
   it('leaves alone what was made without the server when its own words arrive late', async () => {
     const { store, local, held } = await setUp(new MemoryMessageBus(), nextTurn);
     store.shard.isAvailable = false;
