@@ -527,6 +527,27 @@ describe.each(PLATFORMS)('the admin API on %s', (platform) => {
     expect((await admin.send('DELETE', keyPath('a'))).status).toBe(404);
   });
 
+  it('clears everything for those only who may, and never by two stars without a word', async () => {
+    const { admin, app, cache } = await start({
+      platform,
+      admin: { authorize: (_, action) => action !== 'purge-all' },
+    });
+    await cache.set('a', 1);
+    const all = await admin.send('POST', '/invalidations', { by: 'all', reason: 'because', dryRun: true });
+    expect([all.status, codeOf(all)]).toEqual([403, 'FORBIDDEN']);
+    const short = new AdminClient(app, ADMIN_TOKEN, '/cache');
+    expect((await short.send('DELETE', '/keys', { pattern: '**' })).status).toBe(409);
+    expect(await cache.has('a')).toBe(true);
+  });
+
+  it('previews neither a large value nor one that became large', async () => {
+    const redact = (key: string) => (key === 'large' ? 'x' : 'x'.repeat(5_000));
+    const { admin, cache } = await start({ platform, admin: { values: 'preview', redact } });
+    await cache.set('large', 'x'.repeat(5_000));
+    await cache.set('grown', 'x');
+    for (const key of ['large', 'grown']) expect((await admin.get(`${keyPath(key)}/value`)).status).toBe(413);
+  });
+
   it('counts the requests of each user apart', async () => {
     const names: CanActivate = {
       canActivate: (context) => {
