@@ -241,11 +241,17 @@ export class GatewayCache {
     const { call, signal } = visit;
     const { server, answerer } = this.parts;
     const { stale, forward, detail } = reason;
-    const answer = await this.revalidated(visit, reason, signal).catch((error: unknown) => {
+    const asking = new AbortController();
+    const leave = (): void => asking.abort(signal.reason);
+    if (signal.aborted) leave();
+    signal.addEventListener('abort', leave, { once: true });
+    const answer = await this.revalidated(visit, reason, asking.signal).catch((error: unknown) => {
       turn.done(Promise.reject(new HandlerFailure(statusOf(error))));
       if (stale === undefined || !isGatewayError(error) || error.getStatus() < 500) throw error;
       return { kind: 'failed', status: error.getStatus(), stale } as const;
     });
+    // From here on the body itself knows what to do when the client goes.
+    signal.removeEventListener('abort', leave);
     if (answer.kind === 'failed') {
       server.serveForwarded(call.exchange, answer.stale, { ...STALE_IF_ERROR, status: answer.status });
       return;

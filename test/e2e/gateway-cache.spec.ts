@@ -330,6 +330,8 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
       await expect(writer.get(path, {}, { timeoutMs: 150 })).rejects.toThrow('no answer');
     }
     await eventually(() => expect(chaos.abandoned).toBe(before + 1));
+    await sleep(150);
+    expect(chaos.abandoned).toBe(before + 1);
     goOn();
     await until(reader, much.path, ({ headers }) => headers['x-cache'] === 'HIT');
     expect(much.made()).toBe(1);
