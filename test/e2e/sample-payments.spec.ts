@@ -42,7 +42,7 @@ describe.each(PLATFORMS)('the payments of the sample on %s', (platform) => {
     expect(state).toBe('OPEN');
     expect(nextTryAt).toBeGreaterThan(Date.now());
     expect(stats).toMatchObject({ timeouts: 1, fallbacks: 6 });
-    expect(sample.output).toMatch(/Circuit "payments" is open: .* tried again in 2000 ms/);
+    expect(sample.output).toMatch(/Circuit "payments" is open: .* tried again in \d+ ms/);
   });
 
   it('ask the provider again when it is back and the break is over', async () => {
