@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { INestApplication } from '@nestjs/common';
+import type { ExecutionContext, INestApplication } from '@nestjs/common';
+import type { Request } from 'express';
 import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 import type { App } from 'supertest/types.js';
 import { ADMIN_CONSOLE, type AdminConsole } from '../../src/admin/admin.console.ts';
@@ -122,6 +123,34 @@ it('has no buttons for what one may not do', async () => {
   for (const name of [/^Clear/, /Force/, /Reset/, /delete/i]) {
     expect(await page.getByRole('button', { name }).count()).toBe(0);
   }
+});
+
+it('works with a session in a cookie, and asks for no token then', async () => {
+  const hasSession = (context: ExecutionContext): boolean =>
+    context.switchToHttp().getRequest<Request>().headers.cookie === 'session=ada';
+  const url = await start({ token: undefined, guards: [{ canActivate: hasSession }] });
+  const cookie = { name: 'session', value: 'ada', domain: HOST, path: '/', expires: -1, secure: false };
+  const cookies = [{ ...cookie, httpOnly: true, sameSite: 'Strict' as const }];
+  const page = await openPage(url, { storageState: { cookies, origins: [] } });
+  await page.getByRole('cell', { name: '○ closed' }).waitFor();
+  expect(await page.locator('#login').isVisible()).toBe(false);
+  expect(await page.evaluate('sessionStorage.length')).toBe(0);
+  await page.getByRole('button', { name: 'Search' }).click();
+  await page.getByRole('button', { name: 'Delete shop:a' }).click();
+  await showing(page.locator('#keys-caption'), '1 keys');
+  expect(await running().get(CacheService).namespace('shop').has('a')).toBe(false);
+});
+
+it.each([
+  ['reduce', '0s'],
+  ['no-preference', '0.15s'],
+] as const)('moves as its reader wants it to: %s', async (reducedMotion, seconds) => {
+  const page = await openPage(`${await start()}#t=${ADMIN_TOKEN}`, { reducedMotion });
+  await page.getByRole('cell', { name: '○ closed' }).waitFor();
+  const moving = await page.evaluate(`[...document.querySelectorAll('*')].map((each) => getComputedStyle(each))
+    .flatMap(({ transitionDuration, animationName, animationDuration }) =>
+      [transitionDuration, animationName === 'none' ? '0s' : animationDuration])`);
+  expect(new Set(moving as string[])).toEqual(new Set(['0s', seconds]));
 });
 
 it('goes on after the stream was lost, and can be used by keyboard', async () => {

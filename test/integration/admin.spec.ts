@@ -51,6 +51,32 @@ it('has other instances drop what is invalidated before it answers, and breakers
   expect(acts.map(({ action }) => action)).toEqual(['breaker', 'invalidate']);
 });
 
+it('asks the server for a bounded part of its keys at a time, and never with KEYS', async () => {
+  const { admin, cache } = await start();
+  await cache.set('needle', 1);
+  // As text: these keys are of another program, and many.
+  await server.ask('EVAL', "for i = 1, 60000 do redis.call('SET', 'hay:' .. i, '') end", '0');
+  const callsOf = async (command: string): Promise<number> => {
+    const [, calls = '0'] =
+      new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await server.ask('INFO', 'commandstats')) ?? [];
+    return Number(calls);
+  };
+  const found: string[] = [];
+  let [cursor, pages] = ['', 0];
+  for (; pages < 200; pages++) {
+    const before = await callsOf('scan');
+    const { body } = await admin.get(`/keys?match=need*${cursor === '' ? '' : `&cursor=${cursor}`}`);
+    expect((await callsOf('scan')) - before).toBeLessThanOrEqual(50);
+    found.push(...(body['items'] as { key: string }[]).map(({ key }) => key));
+    const { nextCursor } = body as { nextCursor: string | null };
+    if (nextCursor === null) break;
+    cursor = nextCursor;
+  }
+  expect(found).toEqual(['needle']);
+  expect(pages).toBeGreaterThan(0);
+  expect(await callsOf('keys')).toBe(0);
+});
+
 it('says which instance holds a lock, where one says so', async () => {
   const [one, other] = [await start(), await start()];
   const nameOf = async ({ admin }: typeof one) => (await admin.get('/status')).body['instance'];
