@@ -37,8 +37,8 @@ afterEach(async () => {
 
 const running = (): INestApplication<App> => app!;
 
-async function start(admin: AdminOptions = {}): Promise<string> {
-  app = await openHttpApp({ platform: 'express', cache: { admin: { enabled: true, token: ADMIN_TOKEN, ...admin } } });
+async function start(admin: AdminOptions = {}, token: AdminOptions = { token: ADMIN_TOKEN }): Promise<string> {
+  app = await openHttpApp({ platform: 'express', cache: { admin: { enabled: true, ...token, ...admin } } });
   await app.listen(0, HOST);
   const cache = app.get(CacheService);
   await cache.namespace('shop').getOrSet('a', 60, () => 1);
@@ -128,7 +128,7 @@ it('has no buttons for what one may not do', async () => {
 it('works with a session in a cookie, and asks for no token then', async () => {
   const hasSession = (context: ExecutionContext): boolean =>
     context.switchToHttp().getRequest<Request>().headers.cookie === 'session=ada';
-  const url = await start({ token: undefined, guards: [{ canActivate: hasSession }] });
+  const url = await start({ guards: [{ canActivate: hasSession }] }, {});
   const cookie = { name: 'session', value: 'ada', domain: HOST, path: '/', expires: -1, secure: false };
   const cookies = [{ ...cookie, httpOnly: true, sameSite: 'Strict' as const }];
   const page = await openPage(url, { storageState: { cookies, origins: [] } });
