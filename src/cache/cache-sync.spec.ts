@@ -1,20 +1,14 @@
-import { systemClock } from '../common/clock.ts';
-import { KEY_DEFAULTS, KeySpace } from '../common/keys.ts';
-import { MemoryKeyspace } from '../common/memory-keyspace.ts';
+import { engineOver, KEY } from '../../test/support/cache-engine.ts';
 import type { KeyWatch, KeyWatchEvents } from '../message-bus/key-watch.interface.ts';
 import { MemoryMessageBus } from '../message-bus/memory-message-bus.ts';
 import type { Shard } from '../redis/availability.types.ts';
-import { CacheEngine } from './cache-engine.ts';
-import type { CacheEntry } from './cache-entry.ts';
 import type { NoticeContent } from './cache-notices.ts';
 import { CacheSync } from './cache-sync.ts';
-import { CacheWaiters } from './cache-waiters.ts';
 import { CacheWatch } from './cache-watch.ts';
 import { CACHE_DEFAULTS } from './cache.options.ts';
 import { MEMORY_SHARD, MemoryCacheStore } from './memory-cache.store.ts';
 import { ReadOptionsResolver } from './read-options.resolver.ts';
 
-const KEY = 'app:v1:k';
 const NOTICE = 'notice';
 
 /** A store whose server comes and goes. */
@@ -65,26 +59,15 @@ describe('CacheSync', () => {
   let sync: CacheSync;
 
   async function setUp<B extends MemoryMessageBus>(bus: B, settled: () => Promise<unknown>, keyWatch?: KeyWatch) {
-    const waiters = new CacheWaiters();
-    const keyspace = new MemoryKeyspace<CacheEntry>({ maxEntries: 100, maxBytes: 1e6 });
-    const store = new RemoteStore(keyspace, systemClock, (key) => waiters.wake(key));
-    const engine = new CacheEngine({
-      tier: { maxEntries: 10, maxBytes: 1e6, ttlMs: 60_000 },
-      store,
-      waiters,
-      keys: new KeySpace(KEY_DEFAULTS),
-      options: CACHE_DEFAULTS,
-    });
+    const { engine, store, waiters, keys, read } = engineOver(RemoteStore);
     const { local, notices } = engine;
     const logger = { warn: () => undefined };
-    const watch = keyWatch && new CacheWatch({ watch: keyWatch, keys: new KeySpace(KEY_DEFAULTS), local, logger });
+    const watch = keyWatch && new CacheWatch({ watch: keyWatch, keys, local, logger });
     sync = new CacheSync({ bus, channels: { notice: NOTICE, wake: 'wake' }, local, waiters, notices, watch });
     await sync.start();
     await settled();
     const options = new ReadOptionsResolver(CACHE_DEFAULTS).forRead(60);
-    const counts = engine.metrics.caches.of('default');
-    const load = (value: string) =>
-      engine.stack.getOrSet({ key: KEY, name: 'k', stampNames: ['epoch:'], options, factory: () => value, counts });
+    const load = (value: string) => read(() => value, options);
     const hear = async (seq: number, content: NoticeContent): Promise<void> => {
       await bus.publish(NOTICE, JSON.stringify({ from: 'another process', run: 0, seq, ...content }));
       await settled();

@@ -1,16 +1,9 @@
-import { KEY_DEFAULTS, KeySpace } from '../common/keys.ts';
-import { systemClock } from '../common/clock.ts';
+import { engineOver, KEY } from '../../test/support/cache-engine.ts';
 import { OutcomeUnknownError, StoreUnavailableError } from '../common/errors.ts';
-import { MemoryKeyspace } from '../common/memory-keyspace.ts';
 import type { Shard } from '../redis/availability.types.ts';
-import { CacheEngine } from './cache-engine.ts';
-import type { CacheEntry } from './cache-entry.ts';
-import { CacheWaiters } from './cache-waiters.ts';
 import { CACHE_DEFAULTS } from './cache.options.ts';
 import { ReadOptionsResolver } from './read-options.resolver.ts';
 import { MEMORY_SHARD, MemoryCacheStore } from './memory-cache.store.ts';
-
-const KEY = 'app:v1:k';
 
 /** A store whose every change waits until it is let go. */
 class HesitantStore extends MemoryCacheStore {
@@ -83,26 +76,10 @@ function setUp(): ReturnType<typeof setUpWith<HesitantStore>> {
 function setUpWith<S extends MemoryCacheStore>(
   Store: new (...parts: ConstructorParameters<typeof MemoryCacheStore>) => S,
 ) {
-  const waiters = new CacheWaiters();
-  const keyspace = new MemoryKeyspace<CacheEntry>({ maxEntries: 100, maxBytes: 1e6 });
-  const store = new Store(keyspace, systemClock, (key) => waiters.wake(key));
-  const engine = new CacheEngine({
-    tier: { maxEntries: 10, maxBytes: 1e6, ttlMs: 60_000 },
-    store,
-    waiters,
-    keys: new KeySpace(KEY_DEFAULTS),
-    options: CACHE_DEFAULTS,
-  });
+  const { engine, store, read } = engineOver(Store);
   engine.local.tier.trustFor(Number.POSITIVE_INFINITY);
-  const readWith = (stampNames: readonly string[]) => (factory: () => Promise<string>) =>
-    engine.stack.getOrSet({
-      key: KEY,
-      name: 'k',
-      stampNames,
-      options: new ReadOptionsResolver(CACHE_DEFAULTS).forRead(60),
-      factory,
-      counts: engine.metrics.caches.of('default'),
-    });
+  const readWith = (stampNames: string[]) => (factory: () => Promise<string>) =>
+    read(factory, new ReadOptionsResolver(CACHE_DEFAULTS).forRead(60), stampNames);
   return { engine, store, read: readWith(['epoch:']), tagged: readWith(['epoch:', 'tag:t']) };
 }
 

@@ -105,8 +105,12 @@ export class CacheService {
    * @throws WrongTypeError when the key holds a set, hash or list
    */
   get<T>(key: string): Promise<T | undefined> {
+    return this.#read(key);
+  }
+
+  #read<T>(key: string, lost?: Set<Shard | undefined>): Promise<T | undefined> {
     const held = this.#peek(key, this.#parts.read.forRead(undefined));
-    return held === undefined ? this.#get(key) : Promise.resolve(held as T);
+    return held === undefined ? this.#get(key, lost) : Promise.resolve(held as T);
   }
 
   /** @param lost the shards that did not answer: they are not asked, and those that do not now are added */
@@ -254,13 +258,8 @@ export class CacheService {
     keys.forEach((key) => this.#full(key));
     const values: (T | undefined)[] = [];
     const lost = new Set<Shard | undefined>();
-    const read = this.#parts.read.forRead(undefined);
     for (const chunk of chunksOf(keys, this.#parts.options.batchSize)) {
-      const reads = chunk.map((key) => {
-        const held = this.#peek(key, read);
-        return held === undefined ? this.#get<T>(key, lost) : (held as T);
-      });
-      values.push(...(await Promise.all(reads)));
+      values.push(...(await Promise.all(chunk.map((key) => this.#read<T>(key, lost)))));
     }
     return values;
   }

@@ -72,9 +72,7 @@ export class Flights<T> {
 
   /** Resolves when every flight of this moment has landed, whatever came of it. */
   async settled(): Promise<void> {
-    await Promise.allSettled(
-      [...[...this.byKey].map(([, flight]) => flight), ...this.forgotten].map((flight) => flight.promise),
-    );
+    await Promise.allSettled([...this.byKey.values(), ...this.forgotten].map((flight) => flight.promise));
   }
 }
 

@@ -44,6 +44,10 @@ export class PassingMap<V extends object> {
     for (const [key, value] of this.#entries) if (value !== undefined) yield [key, value];
   }
 
+  *values(): IterableIterator<V> {
+    for (const [, value] of this) yield value;
+  }
+
   #renew(): void {
     const left = [...this];
     this.clear();

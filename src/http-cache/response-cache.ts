@@ -1,4 +1,4 @@
-import { from, lastValueFrom, type Observable, of } from 'rxjs';
+import { from, type Observable, of } from 'rxjs';
 import { isDue } from '../cache/early-refresh.ts';
 import { epochStamp, tagStamp } from '../cache/cache-tags.ts';
 import { type Detail, type Forward, type Forwarded, STALE_IF_ERROR } from './cache-status.ts';
@@ -70,11 +70,13 @@ export class ResponseCache {
     const { places, finder, server, renderer, isCached } = this.parts;
     const order = { exchange, policy };
     const place = places.of(policy, exchange);
-    if (place.kind === 'bypass') return renderer.pass(order, { forward: 'bypass', detail: place.detail });
-    if (!isCached(place.name)) return renderer.pass(order, { forward: 'bypass' });
+    if (place.kind === 'bypass') return renderer.pass(order, { forward: 'bypass', detail: place.detail }).handle();
+    if (!isCached(place.name)) return renderer.pass(order, { forward: 'bypass' }).handle();
     exchange.key = place.name;
     const directives = this.judge.directivesOf(exchange.context, exchange.request.headers);
-    if (directives.noStore) return renderer.pass(order, { forward: 'request', isStored: false, detail: 'no-store' });
+    if (directives.noStore) {
+      return renderer.pass(order, { forward: 'request', isStored: false, detail: 'no-store' }).handle();
+    }
     const held = finder.peek(place.name, exchange.request.headers);
     if (held !== undefined && policy.earlyRefresh === undefined) {
       const { fitness, ageMs, ttlMs } = this.judge.standing(held, directives, true);
@@ -249,7 +251,7 @@ export class ResponseCache {
   }
 
   private pass(visit: Visit, outcome: Forwarded): Promise<unknown> {
-    return lastValueFrom(this.parts.renderer.pass(visit, outcome), { defaultValue: undefined });
+    return this.parts.renderer.pass(visit, outcome).run();
   }
 }
 

@@ -1,4 +1,3 @@
-import type { Observable } from 'rxjs';
 import type { ByName } from '../common/by-name.ts';
 import type { CacheAnnouncer } from './cache-announcer.ts';
 import { type CacheOutcome, type Detail, type Forward, type Forwarded, STALE_IF_ERROR } from './cache-status.ts';
@@ -84,8 +83,8 @@ export class ResponseRenderer {
     return exchange.run();
   }
 
-  /** For the client alone: nothing of it is recorded. */
-  pass({ exchange, policy }: Pick<RenderOrder, 'exchange' | 'policy'>, outcome: Forwarded): Observable<unknown> {
+  /** Says what it is when it is sent, to the client alone: nothing of what the exchange then makes is recorded. */
+  pass({ exchange, policy }: Pick<RenderOrder, 'exchange' | 'policy'>, outcome: Forwarded): Exchange {
     const { raw } = exchange;
     beforeHead(raw, () => {
       const headers = raw.getHeaders() as HttpHeaders;
@@ -93,7 +92,7 @@ export class ResponseRenderer {
       const said = this.announcer.announced(exchange, { kind: 'forward', ...outcome }, headers);
       for (const [name, value] of [...this.maker.warnings(headers, policy), ...said]) raw.setHeader(name, value);
     });
-    return exchange.handle();
+    return exchange;
   }
 
   /** The same, but for a failure: the client gets what is stale instead. */

@@ -22,19 +22,9 @@ import {
 } from '../../src/index.ts';
 import { ADMIN_TOKEN, AdminClient, keyPath } from '../support/admin-client.ts';
 import { openHttpApp, PLATFORMS, type Platform } from '../support/http-app.ts';
-import { startStandalone, type TestServers } from '../support/servers.ts';
+import { shareServer } from '../support/shared-server.ts';
 
-let server: TestServers;
-beforeAll(async () => {
-  server = await startStandalone();
-});
-afterAll(() => server.stop());
-
-const open: INestApplication<App>[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((app) => app.close()));
-  await server.ask('FLUSHALL');
-});
+const { server, open } = shareServer();
 
 interface Started {
   readonly app: INestApplication<App>;
@@ -57,7 +47,7 @@ async function start({
   options,
   guard,
 }: StartOptions = {}): Promise<Started> {
-  const redis = { redis: { url: server.url, commandTimeout: '5s' } } as const;
+  const redis = { redis: { url: server().url, commandTimeout: '5s' } } as const;
   const app = await openHttpApp({
     platform,
     cache: { ...(mode === 'server' && redis), ...options, admin: { enabled: true, token: ADMIN_TOKEN, ...admin } },

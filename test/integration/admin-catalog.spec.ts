@@ -1,11 +1,10 @@
-import { Controller, Get, Injectable, type INestApplication, Param } from '@nestjs/common';
+import { Controller, Get, Injectable, Param } from '@nestjs/common';
 import request from 'supertest';
-import type { App } from 'supertest/types.js';
 import { ADMIN_CONSOLE, type AdminConsole } from '../../src/admin/admin.console.ts';
 import { Cacheable, type CacheModuleOptions, CacheService } from '../../src/index.ts';
 import { ADMIN_TOKEN, AdminClient, keyPath } from '../support/admin-client.ts';
 import { openHttpApp } from '../support/http-app.ts';
-import { startStandalone, type TestServers } from '../support/servers.ts';
+import { shareServer } from '../support/shared-server.ts';
 
 @Controller('products')
 class ProductsController {
@@ -45,17 +44,7 @@ class UserService {
   }
 }
 
-let server: TestServers;
-beforeAll(async () => {
-  server = await startStandalone();
-});
-afterAll(() => server.stop());
-
-const open: INestApplication<App>[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((app) => app.close()));
-  await server.ask('FLUSHALL');
-});
+const { server, open } = shareServer();
 
 interface Meta {
   readonly key: string;
@@ -64,7 +53,7 @@ interface Meta {
 
 describe.each(['memory', 'server'] as const)('what an operator sees of the cache in %s mode', (mode) => {
   const options = (): CacheModuleOptions =>
-    mode === 'server' ? { redis: { url: server.url, commandTimeout: '5s' } } : {};
+    mode === 'server' ? { redis: { url: server().url, commandTimeout: '5s' } } : {};
 
   async function start(rolloutPercent = 100) {
     const app = await openHttpApp({
@@ -221,7 +210,7 @@ describe.each(['memory', 'server'] as const)('what an operator sees of the cache
     expect(since).toBeLessThanOrEqual(Date.now());
     if (mode === 'memory') return;
     expect(since).toBeGreaterThanOrEqual(before);
-    const [, version] = /redis_version:(\S+)/.exec(await server.ask('INFO', 'server')) ?? [];
+    const [, version] = /redis_version:(\S+)/.exec(await server().ask('INFO', 'server')) ?? [];
     expect(body['redis']).toMatchObject({ version, latencyMs: expect.any(Number) as number });
   });
 

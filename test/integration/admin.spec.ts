@@ -12,24 +12,15 @@ import { ADMIN_TOKEN, AdminClient } from '../support/admin-client.ts';
 import { eventually } from '../support/eventually.ts';
 import { HOST } from '../support/free-ports.ts';
 import { openHttpApp } from '../support/http-app.ts';
-import { startStandalone, type TestServers } from '../support/servers.ts';
+import { shareServer } from '../support/shared-server.ts';
+import { startStandalone } from '../support/servers.ts';
 
-let server: TestServers;
-beforeAll(async () => {
-  server = await startStandalone();
-});
-afterAll(() => server.stop());
-
-const open: INestApplication<App>[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((app) => app.close()));
-  await server.ask('FLUSHALL');
-});
+const { server, open } = shareServer();
 
 async function start(
   options: CacheModuleOptions = {},
 ): Promise<{ app: INestApplication<App>; admin: AdminClient; cache: CacheService }> {
-  const redis = { url: server.url, commandTimeout: '5s' } as const;
+  const redis = { url: server().url, commandTimeout: '5s' } as const;
   const cache = { redis, ...options, admin: { enabled: true, token: ADMIN_TOKEN, ...options.admin } };
   const app = await openHttpApp({ platform: 'express', cache });
   open.push(app);
@@ -55,10 +46,10 @@ it('asks the server for a bounded part of its keys at a time, and never with KEY
   const { admin, cache } = await start();
   await cache.set('needle', 1);
   // As text: these keys are of another program, and many.
-  await server.ask('EVAL', "for i = 1, 60000 do redis.call('SET', 'hay:' .. i, '') end", '0');
+  await server().ask('EVAL', "for i = 1, 60000 do redis.call('SET', 'hay:' .. i, '') end", '0');
   const callsOf = async (command: string): Promise<number> => {
     const [, calls = '0'] =
-      new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await server.ask('INFO', 'commandstats')) ?? [];
+      new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await server().ask('INFO', 'commandstats')) ?? [];
     return Number(calls);
   };
   const found: string[] = [];

@@ -33,11 +33,14 @@ export class SecondLook {
   /** False when it is no operation after all. */
   answer(request: FastifyRequest, reply: unknown): boolean {
     const [path = ''] = request.url.split('?');
-    const found = this.#operations.find(({ methods, form }) => methods.includes(request.method) && form.test(path));
-    if (found === undefined) return false;
-    const params = Object.entries(found.form.exec(path)?.groups ?? {});
-    request.params = Object.fromEntries(params.map(([name, text]) => [name, decodeURIComponent(text)]));
-    found.handler(request, reply);
-    return true;
+    for (const { methods, form, handler } of this.#operations) {
+      const match = methods.includes(request.method) ? form.exec(path) : null;
+      if (match === null) continue;
+      const params = Object.entries(match.groups ?? {});
+      request.params = Object.fromEntries(params.map(([name, text]) => [name, decodeURIComponent(text)]));
+      handler(request, reply);
+      return true;
+    }
+    return false;
   }
 }
