@@ -55,11 +55,16 @@ export type Found =
 export const ABSENT: Found = { kind: 'absent' };
 const CORRUPT: Found = { kind: 'corrupt' };
 
-/** The part of an entry that the scripts take as it is: everything behind the version. */
-export function encodeBody(draft: Pick<EntryDraft, 'codec' | 'payload' | 'costMs' | 'stamps'>): string | Buffer {
-  const { codec, payload, costMs, stamps } = draft;
+/** What stands between the version and the payload. */
+export function encodeHead({ codec, costMs, stamps }: Pick<EntryDraft, 'codec' | 'costMs' | 'stamps'>): string {
   const cost = Math.min(Math.round(costMs), MAX_COST_MS);
-  const head = (cost === 0 ? NO_COST : digits(cost, 6)) + codec + textOf(stamps);
+  return (cost === 0 ? NO_COST : digits(cost, 6)) + codec + textOf(stamps);
+}
+
+/** Everything behind the version. */
+export function encodeBody(draft: Pick<EntryDraft, 'codec' | 'payload' | 'costMs' | 'stamps'>): string | Buffer {
+  const { payload } = draft;
+  const head = encodeHead(draft);
   return typeof payload === 'string' ? head + payload : Buffer.concat([Buffer.from(head), payload]);
 }
 

@@ -87,10 +87,17 @@ export class CacheStack {
     const { local, journal, reader } = this.parts;
     if (journal.covers(key)) return { kind: 'missing' };
     const reading = local.looks.get(key) ?? local.looks.start(key, reader.begin(key));
+    let seen: Seen<T> | undefined;
     try {
-      const { seen } = await reader.look<T>(key, stampNames, reading);
-      const isHeld = local.looks.land(key, reading) && seen.kind === 'fresh' && tier !== 'l2';
-      if (isHeld) local.hold(key, seen.entry, seen.copy.value);
+      if (local.knows(stampNames)) seen = reader.recognised<T>(await reading.found, stampNames)?.seen;
+    } catch {
+      // As in `getOrSet`.
+    }
+    try {
+      if (seen === undefined) ({ seen } = await reader.look<T>(key, stampNames, reading));
+      else reader.record(reading, performance.now());
+      const isCurrent = local.looks.land(key, reading);
+      if (isCurrent && seen.kind === 'fresh' && tier !== 'l2') local.hold(key, seen.entry, seen.copy.value);
       return seen;
     } finally {
       local.looks.land(key, reading);

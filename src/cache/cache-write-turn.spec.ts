@@ -48,6 +48,17 @@ describe('WriteTurn', () => {
     expect(stored.map((keys) => keys.length)).toEqual([1, 128, 1]);
   });
 
+  it('begins when what was gathered is large, so that the server works on it meanwhile', async () => {
+    const large = (key: string) => {
+      const encoded = { codec: 'p', payload: 'x'.repeat(3 * 1024), bytes: 3 * 1024 };
+      return write(key, { ready: [{ key, value: undefined, encoded }] });
+    };
+    const all = ['a', 'b', 'c', 'd'].map(large);
+    expect(stored).toEqual([['a', 'b', 'c']]);
+    await Promise.all(all);
+    expect(stored).toEqual([['a', 'b', 'c'], ['d']]);
+  });
+
   it('tells all of those whose writes failed together, and nobody else', async () => {
     const results = await Promise.allSettled([write('bad'), write('a'), write('b', { stampNames: [] })]);
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled']);

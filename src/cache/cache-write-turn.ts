@@ -1,4 +1,5 @@
 import type { Encoded } from '../common/codec.ts';
+import { FULL_BYTES, MAX_KEYS } from '../redis/script-calls.ts';
 import type { ResolvedReadOptions } from './read-options.resolver.ts';
 
 export interface Item {
@@ -23,12 +24,11 @@ export interface Writes {
 interface Gathering extends Writes {
   readonly keys: string[];
   readonly ready: Ready[];
+  /** Of all payloads. */
+  bytes: number;
   readonly done: Promise<void>;
   readonly begin: () => void;
 }
-
-/** More of them would keep the server, and everybody who waits for it, busy for too long. */
-const MAX_KEYS = 128;
 
 /**
  * Gathers the writes of one turn of the event loop: those under the same options become one change, with one script
@@ -45,8 +45,11 @@ export class WriteTurn {
     const last = this.gatherings.findLast((other) => isAlike(other, writes) || concerns(other, writes));
     const gathering = last !== undefined && isAlike(last, writes) ? last : this.gather(writes);
     gathering.keys.push(...writes.keys);
-    gathering.ready.push(...writes.ready);
-    if (gathering.keys.length >= MAX_KEYS) this.flush();
+    for (const item of writes.ready) {
+      gathering.ready.push(item);
+      gathering.bytes += item.encoded.bytes;
+    }
+    if (gathering.keys.length >= MAX_KEYS || gathering.bytes >= FULL_BYTES) this.flush();
     return gathering.done;
   }
 
@@ -67,7 +70,7 @@ export class WriteTurn {
     const done = new Promise<void>((resolve, reject) => {
       begin = () => void this.store({ keys, ready, stampNames, options }).then(resolve, reject);
     });
-    const gathering = { keys, ready, stampNames, options, done, begin };
+    const gathering = { keys, ready, stampNames, options, bytes: 0, done, begin };
     this.gatherings.push(gathering);
     return gathering;
   }

@@ -125,30 +125,30 @@ return 1`,
 });
 
 /**
- * Overwrites whatever is there and takes any lease away. All values of one trip have the same times: their header is
- * written once.
+ * Overwrites whatever is there and takes any lease away. All values of one trip have the same times, stamps and
+ * codec: what stands before the payload is made once.
  */
 export const WRITE = defineScript<boolean>({
   name: 'cache.write',
-  shared: ['wakes', 'notices', 'ttl', 'keep'],
-  args: ['body', 'notice'],
+  shared: ['wakes', 'notices', 'ttl', 'keep', 'head'],
+  args: ['payload', 'notice'],
   reply: isOne,
   prelude: `${BUILD}
-local header = headerOf(ttl, keep)
+local header = headerOf(ttl, keep) .. head
 local version = string.sub(header, 76, 91)
 -- what was overwritten is of another type, which GET does not read, or leased, awaited or from the clock's future
-local function displace(old, key, body)
+local function displace(old, key, payload)
   local previous = type(old) == 'string' and versionOf(old)
-  local entry = headerOf(ttl, keep, previous) .. body
+  local entry = headerOf(ttl, keep, previous) .. head .. payload
   redis.call('SET', key, entry, 'PX', keep)
   if type(old) == 'string' and string.sub(old, 1, 2) == '~1' and string.sub(old, 4, 4) == '1' then wake(key, entry) end
 end`,
   body: `
-local entry = header .. body
+local entry = header .. payload
 local old = redis.pcall('SET', key, entry, 'PX', keep, 'GET')
 -- most keys were free, or held an older entry for which nobody waits
 if old and (type(old) == 'table' or string.sub(old, 1, 4) ~= '~1V0' or string.sub(old, 76, 91) >= version) then
-  displace(old, key, body)
+  displace(old, key, payload)
 end
 if notice ~= '' then redis.call('PUBLISH', notices, notice) end
 return 1`,

@@ -24,6 +24,7 @@ import {
 } from './cache-batch.ts';
 import type { CacheEngine } from './cache-engine.ts';
 import type { ReadOrder } from './cache-read.ts';
+import type { Seen } from './cache-reader.ts';
 import type { CacheStack } from './cache-stack.ts';
 import type { Factory } from './cache-factory.ts';
 import { CacheCounts, type CacheMetricsSnapshot } from './cache-metrics.ts';
@@ -121,8 +122,12 @@ export class CacheService {
     const { stack, store } = this.#parts.engine;
     const startedAt = performance.now();
     const isLost = lost?.has(store.shardOf(fullKey)) === true;
-    const found = isLost ? undefined : stack.find<T>(fullKey, this.#epochsOf(fullKey), options.tier);
-    const seen = found && (await this.#unlessAway(found));
+    let seen: Seen<T> | undefined;
+    try {
+      if (!isLost) seen = await stack.find<T>(fullKey, this.#epochsOf(fullKey), options.tier);
+    } catch (error) {
+      this.#assertAway(error);
+    }
     if (seen === undefined) lost?.add(store.shardOf(fullKey));
     counts.reads.record(performance.now() - startedAt);
     if (seen?.kind === 'fresh') {
@@ -495,10 +500,14 @@ export class CacheService {
     try {
       return await answer;
     } catch (error) {
-      if (!isStoreFailure(error)) throw error;
-      this.#parts.engine.metrics.errors++;
+      this.#assertAway(error);
       return undefined;
     }
+  }
+
+  #assertAway(error: unknown): void {
+    if (!isStoreFailure(error)) throw error;
+    this.#parts.engine.metrics.errors++;
   }
 
   /** Reads of one turn travel as one MGET, which says nothing about keys of other types. */

@@ -1,7 +1,7 @@
 import type { RedisDoor, Shard } from '../redis/availability.types.ts';
 import type { KeyedScript, ScriptArgument } from '../redis/redis.script.ts';
 import { ABANDON, ACQUIRE, BUMP, CAPTURE, DESCRIBE, EXPIRE, FILL, REMOVE, RENEW, SPOIL, WRITE } from './cache.lua.ts';
-import { ABSENT, decodeEntry, encodeBody, type EntryDraft, type Found } from './cache-entry.ts';
+import { ABSENT, decodeEntry, encodeBody, encodeHead, type EntryDraft, type Found } from './cache-entry.ts';
 import type {
   Acquisition,
   CacheStore,
@@ -19,6 +19,19 @@ export interface CacheChannels {
 
 /** How long an invalidation is remembered at least. Forgetting it makes entries absent, never valid again. */
 const REMEMBER_MS = 24 * 3_600_000;
+
+/** What is done to some keys with the same shared arguments. */
+interface Share {
+  readonly keys: readonly string[];
+  readonly shared: readonly ScriptArgument[];
+  readonly payloads?: readonly (string | Buffer)[];
+}
+
+interface Run {
+  readonly codec: string;
+  readonly keys: string[];
+  readonly payloads: (string | Buffer)[];
+}
 
 /** Entries on a Redis or Valkey server; the layout is in cache-entry.ts, the scripts are in cache.lua.ts. */
 export class RedisCacheStore implements CacheStore {
@@ -73,13 +86,15 @@ export class RedisCacheStore implements CacheStore {
 
   async write({ entries, ttlMs, keepMs, stamps }: EntryDrafts, notice: Notice): Promise<void> {
     const { wake, notice: channel } = this.channels;
-    const bodies = entries.map(({ encoded }) => encodeBody({ costMs: 0, stamps, ...encoded }));
-    const keys = entries.map(({ key }) => key);
-    await this.inOrder(WRITE, keys, notice, [wake, channel, ttlMs, keepMs], bodies);
+    const shares = runsOf(entries).map(({ codec, keys, payloads }) => {
+      const head = encodeHead({ codec, costMs: 0, stamps });
+      return { keys, shared: [wake, channel, ttlMs, keepMs, head], payloads };
+    });
+    await this.inOrder(WRITE, notice, shares);
   }
 
   async del(keys: readonly string[], notice: Notice): Promise<number> {
-    const removed = await this.inOrder(REMOVE, keys, notice, [this.channels.notice]);
+    const removed = await this.inOrder(REMOVE, notice, [{ keys, shared: [this.channels.notice] }]);
     return removed.filter(Boolean).length;
   }
 
@@ -98,7 +113,7 @@ export class RedisCacheStore implements CacheStore {
   }
 
   async bump(keys: readonly string[], mode: 'delete' | 'expire', notice: Notice): Promise<void> {
-    await this.inOrder(BUMP, keys, notice, [mode, REMEMBER_MS, this.channels.notice]);
+    await this.inOrder(BUMP, notice, [{ keys, shared: [mode, REMEMBER_MS, this.channels.notice] }]);
   }
 
   describe(key: string): Promise<KeyDescription> {
@@ -106,12 +121,14 @@ export class RedisCacheStore implements CacheStore {
   }
 
   async expire(key: string, ttlMs: number, notice: Notice): Promise<boolean> {
-    const [isThere = false] = await this.inOrder(EXPIRE, [key], notice, [ttlMs, this.channels.notice]);
+    const [isThere = false] = await this.inOrder(EXPIRE, notice, [
+      { keys: [key], shared: [ttlMs, this.channels.notice] },
+    ]);
     return isThere;
   }
 
   async spoil(keys: readonly string[], notice: Notice): Promise<number> {
-    const spoilt = await this.inOrder(SPOIL, keys, notice, [this.channels.notice]);
+    const spoilt = await this.inOrder(SPOIL, notice, [{ keys, shared: [this.channels.notice] }]);
     return spoilt.filter(Boolean).length;
   }
 
@@ -119,28 +136,43 @@ export class RedisCacheStore implements CacheStore {
    * Changes keys and tells the others after the last one. On one node scripts run in the order they are sent, so the
    * last key carries the notice in the same trip; over several nodes it has to wait for all.
    */
-  private async inOrder<R>(
-    script: KeyedScript<R>,
-    keys: readonly string[],
-    notice: Notice,
-    shared: readonly ScriptArgument[],
-    bodies?: readonly ScriptArgument[],
-  ): Promise<readonly R[]> {
+  private async inOrder<R>(script: KeyedScript<R>, notice: Notice, shares: readonly Share[]): Promise<readonly R[]> {
     const { isOneNode } = this.connection;
-    const args = [...shared];
-    for (let index = 0; index < keys.length; index++) {
-      if (bodies !== undefined) args.push(bodies[index] ?? '');
-      args.push(isOneNode && index === keys.length - 1 ? notice : '');
-    }
-    const results = await this.connection.runAll(script, keys, args);
+    const runs = shares.map((share, index) => {
+      const isLast = index === shares.length - 1;
+      return this.connection.runAll(script, share.keys, argumentsOf(share, isOneNode && isLast ? notice : ''));
+    });
+    const results = await Promise.all(runs);
     if (!isOneNode) await this.publish(notice);
-    return results;
+    return results.flat();
   }
 
   private async publish(notice: Notice): Promise<void> {
     if (notice === '') return;
     await this.connection.execute('cache.notice', (client) => client.publish(this.channels.notice, notice));
   }
+}
+
+/** Arguments of a script: the shared ones, then the payload of each key and the notice, which goes with the last one. */
+function argumentsOf({ keys, shared, payloads }: Share, notice: Notice): readonly ScriptArgument[] {
+  const args = [...shared];
+  for (let index = 0; index < keys.length; index++) {
+    if (payloads !== undefined) args.push(payloads[index] ?? '');
+    args.push(index === keys.length - 1 ? notice : '');
+  }
+  return args;
+}
+
+/** Entries that follow each other under the same codec: nearly always all of them. */
+function runsOf(entries: EntryDrafts['entries']): readonly Run[] {
+  const runs: Run[] = [];
+  for (const { key, encoded } of entries) {
+    let run = runs.at(-1);
+    if (run?.codec !== encoded.codec) runs.push((run = { codec: encoded.codec, keys: [], payloads: [] }));
+    run.keys.push(key);
+    run.payloads.push(encoded.payload);
+  }
+  return runs;
 }
 
 const foundIn = (raw: Buffer | null): Found => (raw === null ? ABSENT : decodeEntry(raw));

@@ -65,6 +65,13 @@ describe('the batches of a turn', () => {
     expect(transport.sizes).toEqual([1, 3]);
   });
 
+  it('leave when they are full, so that the server works on one while the next one is made', async () => {
+    for (let key = 0; key < 5; key += 1) void batcher.run(ECHO, `key:${key}`, ['x'.repeat(4 * 1024)]);
+    expect(transport.sizes).toEqual([2, 2]);
+    await nextTurn();
+    expect(transport.sizes).toEqual([2, 2, 1]);
+  });
+
   it('leave early when they are long, and the next ones do not', async () => {
     for (let key = 0; key < 130; key += 1) void batcher.get(`key:${key}`);
     expect(transport.sizes).toEqual([128]);

@@ -8,7 +8,7 @@ import {
   type Call,
   type Group,
   groupsOf,
-  MAX_BYTES,
+  FULL_BYTES,
   MAX_KEYS,
   partsOf,
   sizeOf,
@@ -96,7 +96,7 @@ export class RedisBatcher {
   }
 
   #schedule(): void {
-    const isFull = this.#reads.length + this.#called >= MAX_KEYS || this.#bytes >= MAX_BYTES;
+    const isFull = this.#reads.length + this.#called >= MAX_KEYS || this.#bytes >= FULL_BYTES;
     if (isFull) this.#flush();
     else this.#turn.schedule();
   }

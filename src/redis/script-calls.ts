@@ -21,6 +21,8 @@ export interface Group {
 export const MAX_KEYS = 128;
 /** More of them would keep the server, and everybody who waits for it, busy for too long. */
 export const MAX_BYTES = 1024 ** 2;
+/** Where a batch does not wait for more: the server works on it while the next one is encoded. */
+export const FULL_BYTES = 8 * 1024;
 
 type Share = Pick<Call, 'keys' | 'args'>;
 

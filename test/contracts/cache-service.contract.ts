@@ -663,6 +663,20 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
         expect(await cache.getMany([...keys, 'absent'])).toEqual([...keys.keys(), undefined]);
       });
 
+      it('writes values of all kinds in one call, and the last one of a key wins', async () => {
+        const kinds: unknown[] = [
+          { plain: 1 },
+          'text',
+          Buffer.from([0, 255]),
+          new Date(7),
+          new Map([[1, new Set([2])]]),
+        ];
+        const names = kinds.map((_, at) => `${key}:${at}`);
+        const alternating = [...names, ...names].map((name, at): [string, unknown] => [name, kinds[(at * 3) % 5]]);
+        await cache.setMany([...alternating, ...names.map((name, at): [string, unknown] => [name, kinds[at]])]);
+        expect(await cache.getMany(names)).toEqual(kinds);
+      });
+
       it('writes nothing when one of many values cannot be stored', async () => {
         const entries = Array.from({ length: 250 }, (_, at): [string, unknown] => [`${key}:${at}`, at]);
         entries[240]![1] = () => 'a function';
