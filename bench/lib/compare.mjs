@@ -2,13 +2,19 @@ import process from 'node:process';
 import { median } from './statistics.mjs';
 
 /**
+ * Until the compiler is through with all the layers of a call to a server, some hundred thousand calls later. Who measures
+ * sooner measures how much code there is, of which a service that runs for hours knows nothing.
+ */
+const WARM_MS = 2_000;
+
+/**
  * Runs all contenders in every round, each round in another order, so that a busy neighbour hits all of them alike.
  *
  * @param contenders `[{ name, run }]`; `run(sliceMs)` answers `{ ops, ms, ...others }`
  * @param settings `probe()` is asked before and after each slice; its numbers are given per operation
  * @returns one row per contender: the median of every number over the rounds, and `samples`, the rounds themselves
  */
-export async function compare(contenders, { rounds, sliceMs, warmupMs = 60, probe }) {
+export async function compare(contenders, { rounds, sliceMs, warmupMs = WARM_MS, probe }) {
   const rows = contenders.map(({ name }) => ({ name, samples: [] }));
   const running = contenders.map((contender, index) => ({ ...contender, row: rows[index] }));
   for (const { run, row } of running) await attempt(row, () => run(warmupMs));

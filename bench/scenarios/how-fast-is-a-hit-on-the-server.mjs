@@ -37,7 +37,7 @@ export async function run({ server, rounds = 7, sliceMs = 150, pick }) {
       name,
       run: manyAtOnce((sequence) => api.read(names[sequence % keys]), callers),
     }));
-    const rows = await compare(competing, { rounds, sliceMs, warmupMs: 300, probe });
+    const rows = await compare(competing, { rounds, sliceMs, probe });
     all[name] = rows;
     tables.push(table(`A hit on the server: ${name}`, COLUMNS, withRatio(rows.map(inUs), LIMIT).sort(byThroughput)));
     figures.push(

@@ -65,7 +65,7 @@ async function uncontended(list, { server, callers, rounds, sliceMs }) {
     name,
     run: manyAtOnce(async (sequence) => api.release(await api.acquire(`free:${index}:${sequence & 4095}`)), callers),
   }));
-  const rows = await compare(competing, { rounds, sliceMs, warmupMs: 200, probe: () => usage(server.admin) });
+  const rows = await compare(competing, { rounds, sliceMs, probe: () => usage(server.admin) });
   for (const { api } of ready) await api.close();
   return rows;
 }

@@ -47,7 +47,7 @@ const BURSTS = [
 ];
 
 export async function run({ server, isQuick, rounds = 9, sliceMs = 100, pick }) {
-  const settings = { rounds, sliceMs, warmupMs: 300 };
+  const settings = { rounds, sliceMs };
   const { port } = server;
   const [tables, figures, rows] = [[], [], {}];
   const show = (name, columns, list) => {

@@ -49,7 +49,7 @@ async function reads(name, api, { port, rounds, sliceMs }) {
     { name: 'tagged', run: loop(read, 't') },
     { name: 'untagged', run: loop(readUntagged, 'u') },
   ];
-  const rows = await compare(contending, { rounds, sliceMs, warmupMs: 300 });
+  const rows = await compare(contending, { rounds, sliceMs });
   const { trips } = await countTrips(port, () => inTurn(read), isHeartbeat);
   return {
     name,
