@@ -72,7 +72,7 @@ export class Invalidations {
     const [value = ''] = wanted.values;
     if (wanted.by === 'key' || wanted.by === 'keys') {
       const keys = [...new Set(wanted.values)].map((key) => browser.fullKey(key));
-      return wanted.mode === 'delete' ? engine.writer.del(keys) : engine.writer.spoil(keys);
+      return wanted.mode === 'delete' ? engine.invalidator.del(keys) : engine.invalidator.spoil(keys);
     }
     const reach = this.#reachOf(wanted);
     const isWhole = !preview.truncated && progress === undefined && reach !== 'rest';
@@ -82,7 +82,7 @@ export class Invalidations {
     }
     if (wanted.by === 'path') {
       // Whoever has the page, and whatever its key is made of: responses carry the version of their path.
-      await engine.writer.bump([pathStamp(normalPath(value))], wanted.mode);
+      await engine.invalidator.bump([pathStamp(normalPath(value))], wanted.mode);
       return preview.matched;
     }
     if (wanted.mode === 'delete' && isWhole) {
@@ -94,40 +94,40 @@ export class Invalidations {
         await cache.namespace(value).reset();
         return preview.matched;
       }
-      return engine.writer.delPattern(this.#patternOf(wanted));
+      return engine.invalidator.delPattern(this.#patternOf(wanted));
     }
     if (wanted.mode === 'expire' && isWhole && wanted.by === 'all') {
-      await engine.writer.bump([epochStamp('')], 'expire');
+      await engine.invalidator.bump([epochStamp('')], 'expire');
       return preview.matched;
     }
     return this.#runByKey(wanted, progress);
   }
 
   async delete(key: string): Promise<number> {
-    return this.parts.engine.writer.del([this.parts.browser.fullKey(key)]);
+    return this.parts.engine.invalidator.del([this.parts.browser.fullKey(key)]);
   }
 
   /** @throws InvalidKeyError for an empty pattern */
   async deletePattern(pattern: string): Promise<number> {
-    return this.parts.engine.writer.delPattern(this.parts.browser.patternOf({ match: pattern }));
+    return this.parts.engine.invalidator.delPattern(this.parts.browser.patternOf({ match: pattern }));
   }
 
   /** Stale from now on, kept for its grace. */
   async spoil(key: string): Promise<number> {
-    return this.parts.engine.writer.spoil([this.parts.browser.fullKey(key)]);
+    return this.parts.engine.invalidator.spoil([this.parts.browser.fullKey(key)]);
   }
 
   async expire(key: string, ttlMs: number): Promise<boolean> {
-    return this.parts.engine.writer.expire(this.parts.browser.fullKey(key), ttlMs);
+    return this.parts.engine.invalidator.expire(this.parts.browser.fullKey(key), ttlMs);
   }
 
   async #runByKey(wanted: Invalidation, progress?: Progress): Promise<number> {
-    const { writer } = this.parts.engine;
+    const { invalidator } = this.parts.engine;
     let affected = 0;
     for await (const page of this.#pages(wanted)) {
       if (progress?.isCancelled() === true) break;
       const keys = page.map(({ key }) => this.parts.browser.fullKey(key)).slice(0, wanted.maxKeys - affected);
-      const count = wanted.mode === 'delete' ? await writer.del(keys) : await writer.spoil(keys);
+      const count = wanted.mode === 'delete' ? await invalidator.del(keys) : await invalidator.spoil(keys);
       affected += count;
       progress?.scanned(page.length);
       progress?.affected(count);

@@ -1,6 +1,8 @@
 import { systemClock, TurnClock, type Clock } from '../common/clock.ts';
 import type { KeySpace } from '../common/keys.ts';
 import { OperationCounts } from '../common/telemetry.ts';
+import { CacheChanges } from './cache-changes.ts';
+import { CacheInvalidator } from './cache-invalidator.ts';
 import { CacheJournal } from './cache-journal.ts';
 import { CacheKeeper } from './cache-keeper.ts';
 import { CacheLeases } from './cache-lease.ts';
@@ -56,6 +58,7 @@ export class CacheEngine {
   readonly backoff: RefreshBackoff;
   readonly stack: CacheStack;
   readonly writer: CacheWriter;
+  readonly invalidator: CacheInvalidator;
 
   constructor({
     store,
@@ -97,6 +100,10 @@ export class CacheEngine {
     this.refresh = refresh;
     const load = new CacheLoad({ reader, refresh, local, journal, backoff, metrics, now });
     this.stack = new CacheStack({ reader, load, refresh, local, journal, trace });
-    this.writer = new CacheWriter({ store, tags, keeper, local, journal, recovery, notices, metrics, batchSize });
+    const changes = new CacheChanges({ store, recovery, metrics });
+    const parts = { store, tags, local, journal, notices, metrics, changes, batchSize };
+    const writer = new CacheWriter({ ...parts, keeper });
+    this.writer = writer;
+    this.invalidator = new CacheInvalidator({ ...parts, begun: () => writer.flush() });
   }
 }

@@ -193,7 +193,7 @@ export class CacheService {
   }
 
   async del(...keys: string[]): Promise<void> {
-    await this.#parts.engine.writer.del(keys.map((key) => this.#full(key)));
+    await this.#parts.engine.invalidator.del(keys.map((key) => this.#full(key)));
   }
 
   /** Whether there is a value or collection; while the server is away, whether this process holds a value. */
@@ -210,7 +210,9 @@ export class CacheService {
    */
   async delPattern(pattern: string): Promise<number> {
     validKey(pattern, 'pattern');
-    return this.#parts.engine.writer.delPattern(this.#parts.keys.pattern(escapeGlob(this.#scope.prefix) + pattern));
+    return this.#parts.engine.invalidator.delPattern(
+      this.#parts.keys.pattern(escapeGlob(this.#scope.prefix) + pattern),
+    );
   }
 
   /** Removes every value with one of these tags: one write per tag, however many values there are. */
@@ -228,8 +230,8 @@ export class CacheService {
     const { keys, engine } = this.#parts;
     // Together, so that a server that does not answer is waited for once.
     await Promise.all([
-      engine.writer.bump([this.#scope.epochs.at(-1) ?? epochStamp('')], 'delete'),
-      engine.writer.delPattern(keys.pattern(escapeGlob(this.#scope.prefix) + '*')),
+      engine.invalidator.bump([this.#scope.epochs.at(-1) ?? epochStamp('')], 'delete'),
+      engine.invalidator.delPattern(keys.pattern(escapeGlob(this.#scope.prefix) + '*')),
     ]);
   }
 
@@ -253,10 +255,10 @@ export class CacheService {
     const fullKey = this.#full(key);
     const ttlMs = toMs(ttlSeconds, 's', 'ttlSeconds');
     if ((await this.#ttl(fullKey)) === -2) return false;
-    const { writer, local } = this.#parts.engine;
-    if (ttlMs > 0) return writer.expire(fullKey, ttlMs);
+    const { invalidator, local } = this.#parts.engine;
+    if (ttlMs > 0) return invalidator.expire(fullKey, ttlMs);
     const isOwn = local.own(fullKey) !== undefined;
-    return (await writer.del([fullKey])) === 1 || isOwn;
+    return (await invalidator.del([fullKey])) === 1 || isOwn;
   }
 
   async getMany<T>(keys: string[]): Promise<(T | undefined)[]> {
@@ -492,7 +494,7 @@ export class CacheService {
   async #bump(tags: readonly string[], mode: 'delete' | 'expire'): Promise<void> {
     // However many there are: only an entry carries a bounded number of them.
     const names = [...new Set(tags.flatMap((tag) => checkedTags([tag])))].map(tagStamp);
-    if (names.length > 0) await this.#parts.engine.writer.bump(names, mode);
+    if (names.length > 0) await this.#parts.engine.invalidator.bump(names, mode);
   }
 
   /** Undefined when the server cannot be asked: a read does not fail because the cache does. */

@@ -107,11 +107,11 @@ export class ResponseStore {
   }
 
   async remove(name: string): Promise<void> {
-    await this.engine.writer.del([this.keys.full(name)]);
+    await this.engine.invalidator.del([this.keys.full(name)]);
   }
 
   async invalidate(stampNames: readonly string[]): Promise<void> {
-    await this.engine.writer.bump(stampNames, 'delete');
+    await this.engine.invalidator.bump(stampNames, 'delete');
   }
 
   private async lookUp(key: string, stampNames: readonly string[]): Promise<Seen<Buffer> | undefined> {

@@ -85,11 +85,11 @@ function setUpWith<S extends MemoryCacheStore>(
 
 const never = (): Promise<string> => new Promise(() => undefined);
 
-describe('CacheWriter', () => {
+describe('CacheInvalidator', () => {
   const ways = [
-    ['del', ({ engine }: ReturnType<typeof setUp>) => engine.writer.del([KEY])],
-    ['delPattern', ({ engine }: ReturnType<typeof setUp>) => engine.writer.delPattern('app:v1:*')],
-    ['bump', ({ engine }: ReturnType<typeof setUp>) => engine.writer.bump(['epoch:'], 'delete')],
+    ['del', ({ engine }: ReturnType<typeof setUp>) => engine.invalidator.del([KEY])],
+    ['delPattern', ({ engine }: ReturnType<typeof setUp>) => engine.invalidator.delPattern('app:v1:*')],
+    ['bump', ({ engine }: ReturnType<typeof setUp>) => engine.invalidator.bump(['epoch:'], 'delete')],
   ] as const;
 
   it.each(ways)('lets nobody join what was under way before %s began', async (_, invalidate) => {
@@ -112,7 +112,7 @@ describe('CacheWriter', () => {
   it('does not trust the store for a key until it is sure that the key was deleted', async () => {
     const { engine, store, read } = setUpWith(MuteStore);
     await read(async () => 'old');
-    await engine.writer.del([KEY]);
+    await engine.invalidator.del([KEY]);
     expect(engine.journal.size).toBe(1);
     expect(await read(async () => 'new')).toBe('new');
     expect((await engine.stack.find(KEY, ['epoch:'])).kind).toBe('missing');
@@ -129,7 +129,7 @@ describe('CacheWriter', () => {
     const { engine, store, tagged } = setUpWith(MuteStore);
     await tagged(async () => 'old');
     engine.local.distrust();
-    await engine.writer.bump(['tag:t'], 'delete');
+    await engine.invalidator.bump(['tag:t'], 'delete');
     expect(engine.journal.size).toBe(1);
     expect((await engine.stack.find(KEY, ['epoch:', 'tag:t'])).kind).toBe('missing');
     expect(await tagged(async () => 'new')).toBe('new');
@@ -142,8 +142,8 @@ describe('CacheWriter', () => {
   it('does not even try a store that is away, nor number a notice about it', async () => {
     const { engine, store } = setUpWith(LostStore);
     const said = engine.notices.heartbeat();
-    await engine.writer.del([KEY]);
-    await engine.writer.bump(['tag:t'], 'delete');
+    await engine.invalidator.del([KEY]);
+    await engine.invalidator.bump(['tag:t'], 'delete');
     expect(store.asked).toBe(0);
     expect(engine.notices.heartbeat()).toBe(said);
     expect(engine.journal.size).toBe(2);
@@ -154,7 +154,7 @@ describe('CacheWriter', () => {
     jest.useFakeTimers();
     try {
       const { engine, store } = setUpWith(MuteStore);
-      await engine.writer.del([KEY]);
+      await engine.invalidator.del([KEY]);
       await jest.advanceTimersByTimeAsync(1_000);
       expect(engine.journal.size).toBe(1);
       store.isMute = false;
