@@ -17,6 +17,7 @@ interface Grant {
   readonly token: string;
   /** When it was granted, on the clock that dates invalidations. */
   readonly atMs: number;
+  readonly corrupt: string | undefined;
 }
 
 /** The right to compute a key and to store what was computed, as long as nothing invalidates it meanwhile. */
@@ -64,9 +65,9 @@ export class Lease {
 
   /** Ends the lease without a value: now, or once the server can be asked. */
   async abandon(): Promise<void> {
-    const { key, token } = this.grant;
+    const { key, token, corrupt } = this.grant;
     this.stop();
-    await this.store.abandon(key, token).catch(() => this.orphans.add(key, token));
+    await this.store.abandon(key, token, corrupt).catch(() => this.orphans.add(key, token));
   }
 
   private stop(): void {
@@ -90,6 +91,8 @@ export interface ClaimRequest<V> {
   readonly newest: string;
   /** Version of a value that the caller has seen and does not accept. */
   readonly distrusted: string | undefined;
+  /** The same, if nobody can read it: it goes even if nothing takes its place. */
+  readonly corrupt?: string | undefined;
   /** Whether to wait for another process that computes the key. Called before each wait; may throw. */
   readonly mayWait: () => boolean;
   /** Turns what was found into a value, or says which version is not acceptable. */
@@ -134,7 +137,7 @@ export class CacheLeases {
     token: string,
     distrusted: string | undefined,
   ): Promise<Attempt<V>> {
-    const { key } = request;
+    const { key, corrupt } = request;
     const waiter = this.waiters.expect(key);
     try {
       const answer = await this.store.acquire(key, { token, leaseMs: LEASE_MS, distrusted });
@@ -142,7 +145,7 @@ export class CacheLeases {
         case 'granted':
           return done({
             kind: 'leased',
-            lease: new Lease(this.store, this.orphans, { key, token, atMs: answer.atMs }),
+            lease: new Lease(this.store, this.orphans, { key, token, atMs: answer.atMs, corrupt }),
           });
         case 'found':
           return await this.considered(request, answer.found);

@@ -15,11 +15,11 @@ export interface Copy<T> {
   readonly again: () => T;
 }
 
-/** What a look at a key has shown. `distrusted`: the version that is there and must not be served. */
+/** What a look at a key has shown. `distrusted`: the version that is there and must not be served, perhaps because nobody can read it. */
 export type Seen<T> =
   | { readonly kind: 'fresh'; readonly copy: Copy<T>; readonly entry?: CacheEntry }
   | { readonly kind: 'stale'; readonly copy: Copy<T>; readonly entry: CacheEntry }
-  | { readonly kind: 'missing'; readonly distrusted?: string };
+  | { readonly kind: 'missing'; readonly distrusted?: string; readonly isCorrupt?: boolean };
 
 export type Fresh<T> = Extract<Seen<T>, { kind: 'fresh' }>;
 
@@ -126,7 +126,7 @@ export class CacheReader {
 
   private corrupt<T>(distrusted: string): Seen<T> {
     this.metrics.corrupt++;
-    return { kind: 'missing', distrusted };
+    return { kind: 'missing', distrusted, isCorrupt: true };
   }
 }
 

@@ -125,6 +125,7 @@ export class CacheRefresh {
         key,
         newest: newestOf(versions.values()),
         distrusted: distrustedOf(look),
+        corrupt: corruptOf(look),
         mayWait: () => this.mayWait(order),
         accept: async (found) => {
           const known = await reader.examine<T>(found, versions);
@@ -151,6 +152,9 @@ export class CacheRefresh {
     return true;
   }
 }
+
+const corruptOf = ({ seen }: Look<unknown>): string | undefined =>
+  seen.kind === 'missing' && seen.isCorrupt === true ? seen.distrusted : undefined;
 
 const distrustedOf = ({ seen }: Look<unknown>): string | undefined =>
   seen.kind === 'missing' ? seen.distrusted : seen.entry?.version;

@@ -65,8 +65,11 @@ export interface CacheStore {
   renew(key: string, token: string, leaseMs: number): Promise<boolean>;
   /** Stores only while the lease is still the caller's; false when it is gone. Wakes waiters. */
   fill(key: string, token: string, draft: EntryDraft): Promise<boolean>;
-  /** Gives the lease back without a value and wakes waiters. */
-  abandon(key: string, token: string): Promise<void>;
+  /**
+   * Gives the lease back without a value and wakes waiters. What is there is kept, unless the holder could not read
+   * it: `corrupt` is the version of that, or `'corrupt'`.
+   */
+  abandon(key: string, token: string, corrupt?: string): Promise<void>;
 
   /** Overwrites, whatever is there, and takes leases away. */
   write(drafts: EntryDrafts, notice: Notice): Promise<void>;

@@ -108,17 +108,21 @@ if string.sub(head, 4, 4) == '1' then wake(key, entry) end
 return 1`,
 });
 
-/** Gives the lease back without a value, so that a waiter tries at once. */
+/**
+ * Gives the lease back without a value, so that a waiter tries at once. `corrupt` is the version of a value that its
+ * holder could not read, or 'corrupt', or '': such a value is not left for the next one to stumble over.
+ */
 export const ABANDON = defineScript<boolean>({
   name: 'cache.abandon',
   shared: ['wakes'],
-  args: ['token'],
+  args: ['token', 'corrupt'],
   reply: isOne,
   prelude: BUILD,
   body: `
-local head = redis.call('GETRANGE', key, 0, 48)
+local head = redis.call('GETRANGE', key, 0, 90)
 if string.sub(head, 5, 36) ~= token then return 0 end
-if string.sub(head, 3, 3) == 'L' then redis.call('DEL', key)
+local isCorrupt = corrupt == 'corrupt' or string.sub(head, 76, 91) == corrupt
+if string.sub(head, 3, 3) == 'L' or isCorrupt then redis.call('DEL', key)
 else redis.call('SETRANGE', key, 3, '0' .. string.rep('-', 32) .. string.rep('0', 13)) end
 if string.sub(head, 4, 4) == '1' then wake(key, '') end
 return 1`,

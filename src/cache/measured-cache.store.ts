@@ -58,8 +58,8 @@ export class MeasuredCacheStore implements CacheStore {
     return this.measured('fill', this.store.fill(key, token, draft));
   }
 
-  abandon(key: string, token: string): Promise<void> {
-    return this.store.abandon(key, token);
+  abandon(key: string, token: string, corrupt?: string): Promise<void> {
+    return this.store.abandon(key, token, corrupt);
   }
 
   write(drafts: EntryDrafts, notice: Notice): Promise<void> {

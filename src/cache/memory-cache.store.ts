@@ -90,8 +90,12 @@ export class MemoryCacheStore implements CacheStore {
     return true;
   }
 
-  async abandon(key: string, token: string): Promise<void> {
-    if (this.leaseOf(key, token) !== undefined) this.endLease(key);
+  async abandon(key: string, token: string, corrupt?: string): Promise<void> {
+    if (this.leaseOf(key, token) === undefined) return;
+    const found = this.find(key);
+    const isCorrupt = corrupt === 'corrupt' || (found.kind === 'entry' && found.entry.version === corrupt);
+    if (isCorrupt) this.keyspace.delete(key);
+    this.endLease(key);
   }
 
   async write({ entries, ...common }: EntryDrafts): Promise<void> {

@@ -80,8 +80,8 @@ export class RedisCacheStore implements CacheStore {
     return this.connection.run(FILL, key, this.channels.wake, token, draft.ttlMs, draft.keepMs, encodeBody(draft));
   }
 
-  async abandon(key: string, token: string): Promise<void> {
-    await this.connection.run(ABANDON, key, this.channels.wake, token);
+  async abandon(key: string, token: string, corrupt = ''): Promise<void> {
+    await this.connection.run(ABANDON, key, this.channels.wake, token, corrupt);
   }
 
   async write({ entries, ttlMs, keepMs, stamps }: EntryDrafts, notice: Notice): Promise<void> {

@@ -89,7 +89,7 @@ export class ResponseStore {
     if (response !== undefined) return { response, isFresh: seen.kind === 'fresh', seen, isAway: false };
     this.engine.metrics.corrupt++;
     const distrusted = seen.entry?.version ?? 'corrupt';
-    return { response, isFresh: false, seen: { kind: 'missing', distrusted }, isAway: false };
+    return { response, isFresh: false, seen: { kind: 'missing', distrusted, isCorrupt: true }, isAway: false };
   }
 
   /** The response that somebody makes now, this caller or another one; undefined when it may not be stored. */

@@ -221,6 +221,25 @@ export function describeCacheStoreContract(name: string, open: () => Promise<Cac
         expect(await read()).toBe('fresh');
       });
 
+      it('removes a value that nobody can read when its lease is given back, and no other', async () => {
+        await write(draft('unreadable'));
+        const { version } = entryOf(await store.read(key));
+        await acquire('a', 5_000, version);
+        await store.abandon(key, token('x'), version);
+        await store.abandon(key, token('a'), '0'.repeat(16));
+        expect(await read()).toBe('unreadable');
+        await acquire('b', 5_000, version);
+        await store.abandon(key, token('b'), version);
+        expect((await store.describe(key)).type).toBe('none');
+      });
+
+      it('removes bytes without a version when the lease on them is given back', async () => {
+        await write(draft('unreadable'));
+        await acquire('a', 5_000, 'corrupt');
+        await store.abandon(key, token('a'), 'corrupt');
+        expect((await store.describe(key)).type).toBe('none');
+      });
+
       it('leases a fresh value that the caller distrusts, and no other', async () => {
         await write(draft('doubted'));
         const { version } = entryOf(await store.read(key));

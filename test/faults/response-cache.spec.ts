@@ -140,6 +140,21 @@ describe.each(PLATFORMS)('the response cache on %s with a server', (platform) =>
     await eventually(async () => expect((await clients[1]!.get('/page')).headers['x-cache']).toBe('HIT'));
   });
 
+  it.each(['garbage', '~1V', 'another kind'])(
+    'leaves nothing unreadable behind a failure: %s (HTTP-28)',
+    async (is) => {
+      const name = 'http:1:Pages.page:get:127.0.0.1/page';
+      if (is === 'another kind') await apps[1]!.get(CacheService).set(name, { a: 1 });
+      else await server.ask('SET', `app:v1:${name}`, is);
+      pagesOf(0).isBroken = true;
+      expect((await clients[0]!.get('/page')).status).toBe(503);
+      await eventually(async () => expect(await server.ask('EXISTS', `app:v1:${name}`)).toMatch(/^:0/));
+      pagesOf(0).isBroken = false;
+      expect((await clients[0]!.get('/page')).text).toBe('{"run":2}');
+      await eventually(async () => expect((await clients[1]!.get('/page')).headers['x-cache']).toBe('HIT'));
+    },
+  );
+
   it('replaces a value of another kind under its key', async () => {
     const name = 'http:1:Pages.page:get:127.0.0.1/page';
     await apps[0]!.get(CacheService).set(name, { a: 1 });

@@ -87,6 +87,16 @@ describe('on a server', () => {
     }
   });
 
+  it('leaves no entry that nobody can read, also when there is nothing to put in its place (F27)', async () => {
+    await app.cache.set('source', { a: 1 });
+    // Under another name, so that no process holds it in memory.
+    await raw.rename('app:v1:source', 'app:v1:unreadable');
+    await raw.setrange('app:v1:unreadable', 97, '?');
+    const failing = app.cache.getOrSet('unreadable', 60, () => Promise.reject(new Error('away')));
+    await expect(failing).rejects.toThrow('away');
+    expect(await raw.exists('app:v1:unreadable')).toBe(0);
+  });
+
   it('never gives a key an older version, also when the clock of the server went back', async () => {
     await app.cache.set('clock', 1);
     await raw.setrange('app:v1:clock', 75, '9000000000000000');
