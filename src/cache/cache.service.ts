@@ -305,10 +305,10 @@ export class CacheService {
    * @throws InvalidOptionsError
    */
   async warm(entries: Iterable<WarmEntry>, options: WarmOptions = {}): Promise<WarmReport> {
-    return warmUp(entries, readConcurrency(options), async ({ key, ttl, factory }) => {
+    return warmUp(entries, readConcurrency(options), async ({ key, ttl = {}, factory }) => {
       if (!this.#parts.options.warmup) return false;
       const run = { began: false };
-      await this.getOrSet<unknown>(key, ttl ?? {}, () => ((run.began = true), factory()));
+      await this.getOrSet<unknown>(key, ttl, () => ((run.began = true), factory()));
       return run.began;
     });
   }

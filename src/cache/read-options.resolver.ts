@@ -1,7 +1,7 @@
 import { toMs, type Duration } from '../common/duration.ts';
 import { InvalidOptionsError, InvalidTtlError } from '../common/errors.ts';
 import type { Section } from '../common/option-rules.ts';
-import { readOptions, type ValuesOf } from '../common/read-options.ts';
+import { assertOptions, readOptions, type ValuesOf } from '../common/read-options.ts';
 import { RememberedOptions } from './remembered-options.ts';
 import { CacheMetrics, type CacheCounts } from './cache-metrics.ts';
 import type { ResolvedCacheOptions } from './cache.options.ts';
@@ -45,6 +45,7 @@ export interface ResolvedReadOptions {
   readonly counts: CacheCounts | undefined;
 }
 
+const WRONG = 'Wrong cache options';
 const NO_TAGS: readonly string[] = [];
 /** How many different bare TTLs are remembered; a program has a handful. */
 const MAX_TTLS = 1_000;
@@ -84,6 +85,7 @@ export class ReadOptionsResolver {
     if (isObject(given)) return this.forObject(given, this.reads, CALL_RULES);
     const known = this.byTtl.get(given);
     if (known !== undefined) return known;
+    if (Array.isArray(given)) assertOptions(given, WRONG);
     const resolved = this.resolve({}, CALL_RULES, given);
     if (typeof given === 'number' && given > SUSPICIOUS_SECONDS) {
       this.warn(`A TTL of ${given} is ${given} seconds, over 30 days. Write '${given}ms' if milliseconds were meant`);
@@ -117,7 +119,7 @@ export class ReadOptionsResolver {
     const ttlMs = ttl === undefined ? defaults.ttlMs : ttlToMs(ttl, ttl === given.ttl);
     const faults: string[] = [];
     const read = readOptions({ ...given, ttl: undefined }, rules, faults) as ValuesOf<typeof CALL_RULES>;
-    if (faults.length > 0) throw new InvalidOptionsError('Wrong cache options', faults);
+    if (faults.length > 0) throw new InvalidOptionsError(WRONG, faults);
     const graceMs = read.grace ?? defaults.graceMs;
     const window = read.staleWhileRevalidate ?? defaults.staleWhileRevalidate;
     const earlyRefresh = unlessNone(read.earlyRefresh ?? defaults.earlyRefresh);
@@ -145,8 +147,12 @@ export class ReadOptionsResolver {
   }
 }
 
-/** Callers without types may hand over `null`: that is no TTL, and said to be wrong as one. */
-const isObject = (given: GivenOptions): given is Given => typeof given === 'object' && (given as unknown) !== null;
+/**
+ * Callers without types may hand over `null`: that is no TTL, and said to be wrong as one. A list says nothing, as
+ * `{}` does, and must not be taken for it.
+ */
+const isObject = (given: GivenOptions): given is Given =>
+  typeof given === 'object' && (given as unknown) !== null && !Array.isArray(given);
 
 const unlessNone = <V>(value: V | false): V | undefined => (value === false ? undefined : value);
 

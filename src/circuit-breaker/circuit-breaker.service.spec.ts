@@ -584,6 +584,11 @@ describe('configuration', () => {
     expect(() => service.create(succeed, given as never)).toThrow(InvalidOptionsError);
   });
 
+  it.each([null, true, 'text', [], [5]])('with %j for options is refused, and nothing is counted', async (given) => {
+    await expect(service.execute('payments', succeed, given as never)).rejects.toThrow('options: must be an object');
+    expect(service.getStats()).not.toHaveProperty('payments');
+  });
+
   it.each([undefined, null, 5, 'run', {}])(
     'of what is no function is refused, and nothing is counted: %j',
     async (given) => {

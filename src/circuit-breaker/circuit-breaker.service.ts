@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { errorKind } from '../common/error-kind.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import type { Histogram } from '../common/histogram.ts';
+import { assertOptions } from '../common/read-options.ts';
 import { quoted } from './circuit-breaker.errors.ts';
 import { CircuitBreaker, type Operation, runGiven } from './circuit-breaker.handle.ts';
 import { CIRCUIT_BREAKER_DEFAULTS, type ResolvedCircuitBreakerModuleOptions } from './circuit-breaker.options.ts';
@@ -78,9 +79,11 @@ export class CircuitBreakerService implements OnApplicationShutdown {
   async execute<R>(
     name: string,
     operation: (signal: AbortSignal) => Promise<R>,
-    { fallback, ...config }: ExecuteOptions<R> = {},
+    options: ExecuteOptions<R> = {},
   ): Promise<R> {
     checkFunction(operation, 'operation');
+    assertOptions(options, 'This circuit breaker cannot be used');
+    const { fallback, ...config } = options;
     if (fallback !== undefined) checkFunction(fallback, 'fallback');
     const { circuit } = this.#entryOf({ ...config, name });
     const { errorFilter } = config;

@@ -12,6 +12,8 @@ export const MAX_DURATION_MS = 2 ** 31 * 1_000;
 
 /** Milliseconds of a `Duration` string, or undefined when it is not one. Less than 1 ms rounds up. */
 export function parseDuration(text: string): number | undefined {
+  // What callers without types hand over may still read as a text: ['5s'].
+  if (typeof text !== 'string') return undefined;
   const [, amount, unit] = FORM.exec(text) ?? [];
   if (amount === undefined) return undefined;
   const ms = Math.ceil(Number(amount) * MS_PER[unit as DurationUnit]);

@@ -1,3 +1,4 @@
+import { InvalidOptionsError } from './errors.ts';
 import type { Rule, Section } from './option-rules.ts';
 import { nearest } from './nearest.ts';
 
@@ -19,10 +20,18 @@ export function readOptions<S extends Section>(given: unknown, rules: S, faults:
   return readSection(given, rules, faults, path) as ValuesOf<S>;
 }
 
+/**
+ * For who spreads options before reading them: a list, null or `true` would pass for options that say nothing.
+ * @throws InvalidOptionsError
+ */
+export function assertOptions(given: unknown, subject: string): void {
+  if (!isOptionsObject(given)) throw new InvalidOptionsError(subject, [noObject(given)]);
+}
+
 function readSection(given: unknown, rules: Section, faults: string[], path: string): Values {
   const values: Values = {};
   if (!isOptionsObject(given)) {
-    faults.push(`${path || 'options'}: must be an object; received ${received(given)}`);
+    faults.push(noObject(given, path));
     return values;
   }
   faults.push(...unknownOptions(given, rules, path));
@@ -83,6 +92,9 @@ export function received(value: unknown, { isSecret = false }: Partial<Rule> = {
 }
 
 const shown = (text: string): string => JSON.stringify(text.slice(0, 60)).slice(1, -1);
+
+const noObject = (given: unknown, path = ''): string =>
+  `${path || 'options'}: must be an object; received ${received(given)}`;
 
 const isOptionsObject = (value: unknown): value is Values =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

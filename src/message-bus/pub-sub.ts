@@ -1,7 +1,9 @@
 import type { Logger } from '@nestjs/common';
 import { errorKind } from '../common/error-kind.ts';
-import { isStoreFailure, isStoreUnavailableError, SerializationError } from '../common/errors.ts';
+import { InvalidOptionsError, isStoreFailure, isStoreUnavailableError, SerializationError } from '../common/errors.ts';
 import type { KeySpace } from '../common/keys.ts';
+import { rule, type RulesOf } from '../common/option-rules.ts';
+import { readOptions } from '../common/read-options.ts';
 import type { MessageBus } from './message-bus.interface.ts';
 import { Resync, type ResyncListener } from './resync.ts';
 
@@ -18,6 +20,9 @@ export interface SubscribeOptions {
    */
   readonly onResync?: ResyncListener;
 }
+
+const aFunction = rule('a function', (value) => (typeof value === 'function' ? (value as ResyncListener) : undefined));
+const SUBSCRIBE_RULES = { onResync: aFunction } satisfies RulesOf<SubscribeOptions>;
 
 /** The application's own channels: JSON messages, named by its prefix and version like its keys. */
 export class PubSub {
@@ -58,9 +63,10 @@ export class PubSub {
   async subscribe(
     channel: string,
     callback: MessageCallback,
-    { onResync }: SubscribeOptions = {},
+    options: SubscribeOptions = {},
   ): Promise<() => Promise<void>> {
     const fullChannel = this.keys.full(channel);
+    const { onResync } = checked(callback, options);
     const end = await this.bus.subscribe(fullChannel, (payload) => void this.deliver(channel, payload, callback));
     if (onResync === undefined) return end;
     const stop = await this.resync.add(fullChannel, () => this.call(channel, onResync));
@@ -83,6 +89,15 @@ export class PubSub {
       this.logger.warn(`A subscriber of ${named(channel)} failed: ${errorKind(error)}`);
     }
   }
+}
+
+/** Callers without types may hand over anything, and would hear of it with the first message. @throws InvalidOptionsError */
+function checked(callback: MessageCallback, options: SubscribeOptions): SubscribeOptions {
+  const faults: string[] = [];
+  readOptions({ callback }, { callback: aFunction }, faults);
+  const read = readOptions(options, SUBSCRIBE_RULES, faults);
+  if (faults.length > 0) throw new InvalidOptionsError('Wrong subscription', faults);
+  return read;
 }
 
 const named = (channel: string): string => JSON.stringify(channel.slice(0, 120));

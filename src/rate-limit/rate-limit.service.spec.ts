@@ -229,6 +229,14 @@ describe('RateLimitService', () => {
       await expect(limits.consume(otp, 'alice', { cost: cost as number })).rejects.toThrow(InvalidOptionsError);
     });
 
+    it.each([[[]], [null], [true], ['gold'], [{ tiers: 'gold' }]])(
+      'refuses %j where options belong',
+      async (options) => {
+        await expect(limits.consume(otp, 'alice', options as object)).rejects.toThrow(InvalidOptionsError);
+        await expect(limits.check(otp, 'alice', options as object)).rejects.toThrow(InvalidOptionsError);
+      },
+    );
+
     it('names every fault of a policy, and options it does not know', async () => {
       const policy = {
         name: ' ',

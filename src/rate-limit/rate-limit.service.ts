@@ -6,7 +6,7 @@ import { type Duration, toMs } from '../common/duration.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
 import { validKey } from '../common/keys.ts';
 import { integer } from '../common/option-rules.ts';
-import { readOptions, received } from '../common/read-options.ts';
+import { assertOptions, readOptions, received } from '../common/read-options.ts';
 import { type PolicyCounts, Telemetry } from '../common/telemetry.ts';
 import type { Quota, RateLimitStore } from './rate-limit-store.interface.ts';
 import { type JudgedRequest, Judgement, type PolicyStanding, type RateLimitDecision } from './rate-limit.decision.ts';
@@ -215,6 +215,7 @@ function subjectOfCall(by: (...args: never[]) => unknown, args: readonly unknown
 const NO_OPTIONS: ConsumeOptions = {};
 
 function readConsumeOptions(options: ConsumeOptions): ConsumeOptions {
+  assertOptions(options, 'Wrong rate limit options');
   const faults: string[] = [];
   const { tier } = readOptions({ ...options, cost: undefined }, { cost: integer(1, 1), tier: aTier }, faults);
   if (faults.length > 0) throw new InvalidOptionsError('Wrong rate limit options', faults);

@@ -258,7 +258,29 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
         const code = { code: 'KEEP_INVALID_TTL' };
         await expect(cache.set(key, 1, none)).rejects.toMatchObject(code);
         await expect(cache.getOrSet(key, none, () => 1)).rejects.toMatchObject(code);
+        const { failed } = await cache.warm([{ key, ttl: none, factory: () => 1 }]);
+        expect(failed).toMatchObject([{ error: code }]);
       });
+
+      it.each([[[]], [['5s']]])(
+        'refuses the list %j where options belong, also after options that say nothing',
+        async (list) => {
+          const code = { code: 'KEEP_INVALID_OPTIONS' };
+          const options = list as unknown as object;
+          const factory = jest.fn();
+          await cache.getOrSet(key, {}, () => 1);
+          await cache.set(key, 1, {});
+          await expect(cache.set(key, 2, options)).rejects.toMatchObject(code);
+          await expect(cache.setMany([[key, 2]], options)).rejects.toMatchObject(code);
+          await expect(cache.getOrSet(key, options, factory)).rejects.toMatchObject(code);
+          await expect(cache.getOrSetMany([key], options, factory)).rejects.toMatchObject(code);
+          await expect(cache.expire(key, list as unknown as '5s')).rejects.toMatchObject({ code: 'KEEP_INVALID_TTL' });
+          const { failed } = await cache.warm([{ key: `${key}:warm`, ttl: options, factory }]);
+          expect(failed).toMatchObject([{ error: code }]);
+          expect(factory).not.toHaveBeenCalled();
+          expect(await cache.get(key)).toBe(1);
+        },
+      );
 
       it.each([
         ['x\r\nDEL y'],
@@ -813,6 +835,18 @@ export function describeCacheServiceContract(name: string, open: () => Promise<C
         await cache.publish(key, 'hello');
         await eventually(() => expect(seen).toEqual(['hello']));
         await Promise.all(ends.map((end) => end()));
+      });
+
+      it.each([
+        [null, {}],
+        ['text', {}],
+        [() => undefined, []],
+        [() => undefined, null],
+        [() => undefined, { onResync: 'text' }],
+        [() => undefined, { onResynch: () => undefined }],
+      ])('refuses to subscribe %p with %p', async (callback, options) => {
+        const subscription = cache.subscribe(key, callback as () => undefined, options as object);
+        await expect(subscription).rejects.toMatchObject({ code: 'KEEP_INVALID_OPTIONS' });
       });
 
       it.each([[() => 1], [undefined], [10n]])('refuses to publish %p', async (message) => {
