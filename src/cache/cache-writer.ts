@@ -97,7 +97,7 @@ export class CacheWriter {
     if (ready.length === 0) return undefined;
     const times = lifetime(options.ttlMs, options);
     await this.stamped(stampNames, times.keepMs, (versions) => {
-      const drafts = { ...times, stamps: stampsOf(stampNames, versions), entries: ready };
+      const drafts = { stamps: stampsOf(stampNames, versions), entries: ready, ...times };
       return notices.send({ keys: ready.map(({ key }) => key) }, (notice) => store.write(drafts, notice));
     });
     metrics.sets += ready.length;

@@ -57,7 +57,12 @@ export function unpacked(bytes: unknown): StoredResponse | undefined {
   if (variant === undefined || parts.length !== 8 || !numbers.every((number) => number >= 0)) return undefined;
   const [status, generatedAtMs, ageMs, freshMs, revalidateMs, errorMs, forbidden] = numbers as Facts;
   return new StoredResponse({
-    ...{ status, generatedAtMs, ageMs, freshMs, revalidateMs, errorMs },
+    status,
+    generatedAtMs,
+    ageMs,
+    freshMs,
+    revalidateMs,
+    errorMs,
     isStaleForbidden: forbidden === 1,
     id: parts[7] ?? '',
     vary: vary === '' || vary === undefined ? [] : vary.split(','),

@@ -142,7 +142,7 @@ export class LockService {
     const resources = this.#resourcesOf(resource);
     const request = this.#requests.of(options);
     const timed = ttlSeconds === undefined ? request : { ...request, ttlMs: leaseMs(ttlSeconds, 's') };
-    const outcome = await this.#keeper.take(resources, name === undefined ? timed : { ...timed, name });
+    const outcome = await this.#keeper.take(resources, name === undefined ? timed : { name, ...timed });
     const lock = granted(resources, outcome);
     const work = this.#keeper.begin(lock, resources);
     return { lock, run: (act) => work.run(act), finish: (outcome) => this.#keeper.finish(lock, work, outcome) };
