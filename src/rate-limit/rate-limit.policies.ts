@@ -9,14 +9,16 @@ import { type RateLimitPolicy, type ResolvedPolicy, resolvePolicy } from './rate
 /** A name from the module's options, a policy, or several. */
 export type PolicyInput = string | RateLimitPolicy | readonly RateLimitPolicy[];
 
-/** Sets made for a limit and a window only; beyond that many they are made anew. */
-const MAX_PLAIN_SETS = 1_000;
+/** Sets that are found by what they say; beyond that many they are made anew. */
+const MAX_SETS = 1_000;
 
 /** Finds and reads policies, each once. */
 export class RateLimitPolicies {
   readonly #named: ReadonlyMap<string, PolicySet>;
   readonly #resolved = new WeakMap<object, PolicySet>();
   readonly #plain = new Map<string, PolicySet>();
+  /** Many callers write a policy down where they call, so each call brings an object of its own that says the same. */
+  readonly #written = new Map<string, PolicySet>();
   /** A handler may be inherited by several classes. */
   readonly #byRules = new WeakMap<readonly RateLimitRule[], Map<string, PolicySet>>();
 
@@ -32,8 +34,12 @@ export class RateLimitPolicies {
     const isObject = typeof input === 'object' && (input as unknown) !== null;
     const known = isObject ? this.#resolved.get(input) : undefined;
     if (known !== undefined) return known;
+    const text = isObject && isFlat(input) ? JSON.stringify(input) : undefined;
+    const alike = text === undefined ? undefined : this.#written.get(text);
+    if (alike !== undefined) return alike;
     const set = this.setOf(this.#read(input));
     this.#resolved.set(input, set);
+    if (text !== undefined) remember(this.#written, text, set);
     return set;
   }
 
@@ -69,8 +75,7 @@ export class RateLimitPolicies {
     const known = this.#plain.get(key);
     if (known !== undefined) return known;
     const set = this.resolve({ name, limit, window: `${windowMs}ms` });
-    if (this.#plain.size >= MAX_PLAIN_SETS) this.#plain.clear();
-    this.#plain.set(key, set);
+    remember(this.#plain, key, set);
     return set;
   }
 
@@ -94,4 +99,17 @@ export class RateLimitPolicies {
     const hint = meant === undefined ? '' : `; did you mean '${meant}'?`;
     throw new InvalidOptionsError('Wrong rate limit policy', [`rateLimit.policies has no ${received(name)}${hint}`]);
   }
+}
+
+function remember(sets: Map<string, PolicySet>, key: string, set: PolicySet): void {
+  if (sets.size >= MAX_SETS) sets.clear();
+  sets.set(key, set);
+}
+
+const FLAT: ReadonlySet<string> = new Set(['string', 'number', 'boolean']);
+
+/** Whether its text says all of it: a policy may hold functions, and what is undefined is not in a text. */
+function isFlat(input: object): boolean {
+  for (const value of Object.values(input)) if (!FLAT.has(typeof value)) return false;
+  return !Array.isArray(input);
 }
