@@ -82,6 +82,9 @@ class UserGuard implements CanActivate {
 
 const denying: CanActivate = { canActivate: () => false };
 
+/** Takes its time, and then denies. */
+const slowToDeny: CanActivate = { canActivate: () => gates.pass(false) };
+
 const impatient: NestInterceptor = {
   intercept: (_: ExecutionContext, next: CallHandler) => next.handle().pipe(timeout(50)),
 };
@@ -145,6 +148,13 @@ class Orders {
   @WithLock({ key: 'guarded:denied' })
   async guardedDenied(): Promise<string> {
     return gates.pass('never');
+  }
+
+  @Post('guarded-denied-slowly')
+  @UseGuards(LockGuard, slowToDeny)
+  @WithLock({ key: 'guarded:denied-slowly' })
+  async guardedDeniedSlowly(): Promise<string> {
+    return Promise.resolve('never');
   }
 
   @Post('failing')
@@ -385,6 +395,17 @@ describe.each(PLATFORMS)('@WithLock on routes of %s', (platform) => {
       expect(await locks.isHeld('guarded')).toBe(true);
       gates.open();
       await isFree('guarded');
+    });
+
+    it('gives back what it holds for a client that hangs up while a later guard decides', async () => {
+      const port = portOf(app);
+      const call = httpRequest({ port, host: HOST, path: '/orders/guarded-denied-slowly', method: 'POST' });
+      call.on('error', () => undefined).end();
+      await entered(1);
+      expect(await locks.isHeld('guarded:denied-slowly')).toBe(true);
+      call.destroy();
+      await isFree('guarded:denied-slowly');
+      gates.open();
     });
 
     it('gives back at once what a later guard makes useless', async () => {
