@@ -79,6 +79,13 @@ export function describeLockStoreContract(name: string, open: () => Promise<Lock
       expect(await store.acquire('k', lease(bob, LONG_MS))).toMatchObject({ kind: 'held' });
     });
 
+    it('never shortens a lease by asking again', async () => {
+      await store.acquire('k', lease(alice, LONG_MS));
+      await store.acquire('k', lease(alice, SHORT_MS));
+      const refused = await store.acquire('k', lease(bob, LONG_MS));
+      expect((refused as { remainingMs: number }).remainingMs).toBeGreaterThan(LONG_MS / 2);
+    });
+
     it('lets one of many simultaneous callers in', async () => {
       const outcomes = await Promise.all(
         Array.from({ length: 50 }, async () => store.acquire('k', lease(newToken(), LONG_MS))),

@@ -289,6 +289,8 @@ describe.each(PLATFORMS)('@WithLock on routes of %s', (platform) => {
       await post('/named/7?part=a'),
     ];
     expect([missing.status, noBody.status, noUser.status, gates.entered]).toEqual([400, 400, 500, 1]);
+    // Nothing that waiting would change.
+    for (const { headers } of [missing, noBody, noUser]) expect(headers['retry-after']).toBeUndefined();
     gates.open();
     await first;
   });

@@ -33,6 +33,12 @@ async function* megabytes(count: number, pauseMs: number): AsyncGenerator<Buffer
   }
 }
 
+async function* hesitantly(): AsyncGenerator<string> {
+  yield 'first, ';
+  await sleep(300);
+  yield 'last';
+}
+
 async function* kilobytes(count: number): AsyncGenerator<Buffer> {
   for (let sent = 0; sent < count; sent++) yield await Promise.resolve(CHUNK.subarray(0, 1024));
 }
@@ -71,6 +77,13 @@ class Bytes {
   stream(@Param('megabytes') count: string): StreamableFile {
     this.runs++;
     return new StreamableFile(Readable.from(megabytes(Number(count), 400), { objectMode: false }));
+  }
+
+  @Cacheable('1m')
+  @Get('hesitant')
+  hesitant(): StreamableFile {
+    this.runs++;
+    return new StreamableFile(Readable.from(hesitantly(), { objectMode: false }));
   }
 
   @Cacheable('1m')
@@ -191,6 +204,15 @@ describe.each(PLATFORMS)('bytes in the response cache on %s', (platform) => {
     await sleep(100);
     const reply = await client.get('/stream/1');
     expect(reply.body).toHaveLength(1024 ** 2);
+  });
+
+  it('of a client that hangs up are no reason not to wait for those of the next one (HTTP-18)', async () => {
+    await open();
+    await expect(client.get('/hesitant', {}, { timeoutMs: 100 })).rejects.toThrow('no answer');
+    await eventually(() => expect([...app.get(Telemetry).notStored].map(([reason]) => reason)).toEqual(['aborted']));
+    const replies = await Promise.all([1, 2, 3].map(() => client.get('/hesitant')));
+    expect(replies.map(({ text }) => text)).toEqual(Array(3).fill('first, last'));
+    expect(runs()).toBe(2);
   });
 
   describe('that a hostile client sends (B36)', () => {

@@ -350,6 +350,16 @@ describe.each(PLATFORMS)('stale responses on %s', (platform) => {
     });
   });
 
+  it('of too many the one that was not asked for longest leaves (HTTP-12)', async () => {
+    const ask = (tenant: number) => client.get('/tenant', { 'x-tenant': String(tenant) });
+    const kept = async (tenant: number) => (await ask(tenant)).headers['x-cache'];
+    for (let tenant = 0; tenant <= 32; tenant++) await ask(tenant);
+    await eventually(async () => expect(await kept(1)).toBe('HIT'));
+    await ask(33);
+    await eventually(async () => expect(await kept(33)).toBe('HIT'));
+    expect([await kept(0), await kept(1), await kept(2)]).toEqual(['HIT', 'HIT', 'MISS']);
+  });
+
   it('where a response cannot be stored nobody waits for it, until one can (HTTP-18)', async () => {
     pages.cookie = true;
     pages.waitMs = 100;
