@@ -90,6 +90,19 @@ describe.each(PLATFORMS)('what a cached route answers without storing it, on %s'
       return { run: ++this.runs };
     }
 
+    @Cacheable({ ttl: '1ms', jitter: 0, staleWhileRevalidate: '1h', grace: '0ms' })
+    @Get('ungraced')
+    ungraced(): object {
+      if (this.failure !== undefined) throw new HttpException('no', this.failure);
+      return { run: ++this.runs };
+    }
+
+    @Cacheable({ ttl: '1m', scope: 'user' })
+    @Get('mine')
+    mine(): object {
+      return { run: ++this.runs };
+    }
+
     @Cacheable('1m')
     @UseInterceptors(LateUser)
     @Get('late')
@@ -216,6 +229,28 @@ describe.each(PLATFORMS)('what a cached route answers without storing it, on %s'
     await sleep(20);
     const reply = await client.get('/floor', { 'cache-control': 'no-cache' });
     expect([reply.text, statusOf(reply)]).toEqual(['{"run":2}', '"nestjs-keep";fwd=stale;stored']);
+  });
+
+  it('is a failure for a client that asks for something new, where nothing stale may hide it (HTTP-13, HTTP-17)', async () => {
+    await open({ http: { reloadFloor: '0ms' } });
+    await client.get('/ungraced');
+    await sleep(20);
+    pages.failure = 503;
+    const reload = { 'cache-control': 'no-cache' };
+    expect((await client.get('/ungraced', reload)).status).toBe(503);
+    expect((await client.get('/ungraced')).headers['x-cache']).toBe('STALE');
+  });
+
+  it.each([
+    ['no number', () => Number.NaN],
+    ['no name', () => ''],
+    ['nobody', () => null],
+  ])('is for nobody where the principal is %s (HTTP-10)', async (_, principal) => {
+    await open({ http: { principal } });
+    for (const run of [1, 2]) {
+      const reply = await client.get('/mine');
+      expect([reply.text, statusOf(reply)]).toEqual([`{"run":${run}}`, '"nestjs-keep";fwd=bypass;detail=user']);
+    }
   });
 
   it('is asked for once per floor, also where it cannot take the place of what is stored (HTTP-13, B37)', async () => {
