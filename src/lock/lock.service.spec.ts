@@ -836,6 +836,16 @@ describe('LockService', () => {
       expect((await locks.list()).items[0]!.waiters).toBe(0);
     });
 
+    it.each([
+      ['lock:a', 'a'],
+      ['lock:', 'lock:'],
+      ['lock: ', 'lock: '],
+    ])('shows %j as %j: every lock has a name', async (name, shown) => {
+      await locks.acquire(name);
+      expect((await locks.list()).items.map(({ resource }) => resource)).toEqual([shown]);
+      expect(await locks.isHeld(shown)).toBe(true);
+    });
+
     it('ends all locks, or those of a pattern', async () => {
       for (const name of ['order:1', 'order:2', 'user:1', 'order*']) await locks.acquire(name);
       expect(await locks.releaseAll('order:*')).toBe(2);

@@ -104,6 +104,12 @@ describe.each(PLATFORMS)('what a cached route answers without storing it, on %s'
     }
 
     @Cacheable('1m')
+    @Get('large')
+    large(): string {
+      return 'x'.repeat(64 * 1024 - 50);
+    }
+
+    @Cacheable('1m')
     @UseInterceptors(LateUser)
     @Get('late')
     late(@Req() request: Asked): object {
@@ -251,6 +257,11 @@ describe.each(PLATFORMS)('what a cached route answers without storing it, on %s'
       const reply = await client.get('/mine');
       expect([reply.text, statusOf(reply)]).toEqual([`{"run":${run}}`, '"nestjs-keep";fwd=bypass;detail=user']);
     }
+  });
+
+  it('is too large where no value of its size is stored, its headers included (HTTP-08)', async () => {
+    await open({ cache: { maxValueBytes: '64kb' } });
+    expect(statusOf(await client.get('/large'))).toBe('"nestjs-keep";fwd=uri-miss;stored=?0;detail=too-large');
   });
 
   it('is asked for once per floor, also where it cannot take the place of what is stored (HTTP-13, B37)', async () => {
