@@ -9,6 +9,7 @@ import type { Notices } from './cache-notices.ts';
 import { copyOf } from './cache-reader.ts';
 import type { CacheStore } from './cache-store.interface.ts';
 import { isEpoch, type CacheTags } from './cache-tags.ts';
+import { HeldCounts } from './held-counts.ts';
 
 export interface CacheInvalidatorParts {
   readonly store: CacheStore;
@@ -54,12 +55,16 @@ export class CacheInvalidator {
     return removed;
   }
 
-  /** How many keys the full glob matched; of those whose server is away, how many this process held. */
+  /**
+   * How many keys the full glob matched: what was on the server, and what only this process held; where a shard is away,
+   * what of its keys was held here.
+   */
   async delPattern(pattern: string): Promise<number> {
     const { store, local, journal, notices, metrics } = this.parts;
     const matches = globMatcher(pattern);
     const done: Shard[] = [];
-    const held: Promise<number>[] = [];
+    const held = new HeldCounts((key) => store.shardOf(key));
+    const sweeps: Promise<void>[] = [];
     let removed = 0;
     const removeOn = async (shard: Shard, notice: string): Promise<void> => {
       const count = await store.delPattern(pattern, notice, shard);
@@ -68,12 +73,13 @@ export class CacheInvalidator {
     };
     await this.invalidate({
       shard: store.shards.find(({ isAvailable }) => isAvailable),
-      forget: () => held.push(local.forgetMatching(matches)),
+      forget: () => sweeps.push(local.forgetMatching(matches, held.add)),
       act: () => notices.send({ pattern }, (notice) => allOf(store.shards.map((shard) => removeOn(shard, notice)))),
       journal: () => journal.addPattern(pattern, done),
       away: () => undefined,
     });
-    if (removed === 0 && done.length < store.shards.length) removed = sum(await Promise.all(held));
+    await Promise.all(sweeps);
+    removed += held.beside(done);
     metrics.deletes += removed;
     metrics.invalidated.pattern++;
     return removed;

@@ -6,7 +6,7 @@ import { CacheLooks } from './cache-looks.ts';
 import type { Outcome } from './cache-read.ts';
 import type { CacheTags } from './cache-tags.ts';
 import type { Ageing } from './early-refresh.ts';
-import type { MemoryTier } from './memory-tier.ts';
+import type { MemoryTier, OnDrop } from './memory-tier.ts';
 
 /**
  * What this process has of the cache: values it holds, values it is reading and computing, versions it has seen.
@@ -85,12 +85,16 @@ export class CacheLocal {
     }
   }
 
-  /** @param matches decides by full key. In force at once; resolves to how many held values it matched */
-  forgetMatching(matches: (key: string) => boolean): Promise<number> {
+  /** @param matches decides by full key. In force at once; resolves when no value that it matched is held any more */
+  async forgetMatching(matches: (key: string) => boolean, onDrop?: OnDrop): Promise<void> {
     this.looks.forgetMatching(matches);
     this.reads.forgetMatching(matches);
     this.refreshes.forgetMatching(matches);
-    return this.tier.dropMatching((name) => matches(this.keys.root + name));
+    const { root } = this.keys;
+    await this.tier.dropMatching(
+      (name) => matches(root + name),
+      (name, isOwn) => onDrop?.(root + name, isOwn),
+    );
   }
 
   /**

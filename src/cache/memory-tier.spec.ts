@@ -192,6 +192,22 @@ describe('MemoryTier', () => {
     expect(small.tier.bytes).toBeLessThanOrEqual(20_000);
   });
 
+  it('says of what it drops whether it was kept nowhere else, and nothing of what has ended', async () => {
+    const { tier, put, entryOf, advance } = setUp();
+    put('k:both', 'x');
+    tier.putOwn('k:own', entryOf('x'), 'x');
+    put('k:ended', 'x', 10);
+    tier.putOwn('k:own ended', entryOf('x', 10), 'x');
+    put('other', 'x');
+    advance(10);
+    const told: [string, boolean][] = [];
+    await tier.dropMatching(
+      (key) => key.startsWith('k:'),
+      (key, isOwn) => void told.push([key, isOwn]),
+    );
+    expect(told.sort()).toEqual([['k:both', false], ['k:own', true]]); // prettier-ignore
+  });
+
   describe('a large memory that is told to drop some of its keys', () => {
     const MANY = 30_000;
     const fill = () => {

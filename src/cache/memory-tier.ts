@@ -21,6 +21,9 @@ interface Keeping extends Pick<HeldEntry, 'aloneIn'> {
   readonly servedMs: number;
 }
 
+/** Told of an entry that was dropped, and whether it was kept nowhere else. */
+export type OnDrop = (key: string, isOwn: boolean) => void;
+
 /**
  * L1: entries in this process, in front of the store. A read is synchronous and does no I/O; it serves only what is
  * fresh, and only while this process is sure to hear of invalidations (`trustFor`).
@@ -138,11 +141,14 @@ export class MemoryTier {
   /**
    * Takes effect at once, for what is held now; a large memory is looked through in slices, so that others have their
    * turn. Resolves to how many entries matched.
+   * @param onDrop told of each that was still kept, and whether that was nowhere else
    */
-  async dropMatching(matches: (key: string) => boolean): Promise<number> {
+  async dropMatching(matches: (key: string) => boolean, onDrop?: OnDrop): Promise<number> {
     // What was checked before has to be checked again when it is read.
     this.tags.look();
-    return this.sweeps.drop(matches, this.tags.moment);
+    return this.sweeps.drop(matches, this.tags.moment, (key, { aloneIn, keptUntilMs }) => {
+      if (keptUntilMs > this.now()) onDrop?.(key, aloneIn === OWN);
+    });
   }
 
   clear(): void {

@@ -25,14 +25,24 @@ export class TierSweeps {
     return false;
   }
 
-  /** @param since `CacheTags.moment` from which on entries were looked at. Resolves to how many entries matched. */
-  async drop(matches: (key: string) => boolean, since: number): Promise<number> {
+  /**
+   * @param since `CacheTags.moment` from which on entries were looked at
+   * @param onDrop told of each entry. Resolves to how many matched.
+   */
+  async drop(
+    matches: (key: string) => boolean,
+    since: number,
+    onDrop?: (key: string, held: HeldEntry) => void,
+  ): Promise<number> {
     const sweep: Sweep = { matches, since };
     this.sweeps.add(sweep);
     let [dropped, left, sliceEndsAt] = [0, this.held.size, performance.now() + SLICE_MS];
     for (const [key, held] of this.held) {
       if (left-- === 0) break;
-      if (isConcerned(key, held, sweep)) dropped += Number(this.held.delete(key));
+      if (isConcerned(key, held, sweep)) {
+        onDrop?.(key, held);
+        dropped += Number(this.held.delete(key));
+      }
       if (left % SLICE_ENTRIES !== 0 || performance.now() < sliceEndsAt) continue;
       await nextTurn();
       sliceEndsAt = performance.now() + SLICE_MS;

@@ -297,6 +297,20 @@ export function describeCacheOptionsContract(name: string, open: () => Promise<C
         await expect(read(key, fails)).rejects.toThrow('the source is away');
       });
 
+      it('tier: l1 is counted by delPattern like anything else, once', async () => {
+        const { cache } = await openWith({});
+        await eventually(async () => {
+          await cache.set(`${key}:set`, 1, { ttl: '1m', tier: 'l1' });
+          await cache.getOrSet(`${key}:loaded`, { ttl: '1m', tier: 'l1' }, () => 2);
+          await cache.setMany([[`${key}:both`, 3], [`${key}:gone`, 4]], '1m'); // prettier-ignore
+          await cache.getMany([`${key}:both`, `${key}:gone`]);
+          await cache.del(`${key}:gone`);
+          expect(await cache.delPattern(`${key}:*`)).toBe(3);
+        });
+        expect(await cache.delPattern(`${key}:*`)).toBe(0);
+        expect(await cache.getMany([`${key}:set`, `${key}:loaded`, `${key}:both`])).toEqual(Array(3).fill(undefined));
+      });
+
       it('tier: l2 holds nothing in the memory in front of the store', async () => {
         const { read } = await apply({ tier: 'l2' });
         const other = await openWith({});
