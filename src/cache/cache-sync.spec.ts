@@ -1,7 +1,9 @@
 import { engineOver, KEY } from '../../test/support/cache-engine.ts';
 import type { KeyWatch, KeyWatchEvents } from '../message-bus/key-watch.interface.ts';
+import { StoreUnavailableError } from '../common/errors.ts';
 import { MemoryMessageBus } from '../message-bus/memory-message-bus.ts';
 import type { Shard } from '../redis/availability.types.ts';
+import type { Found } from './cache-entry.ts';
 import type { NoticeContent } from './cache-notices.ts';
 import { CacheSync } from './cache-sync.ts';
 import { CacheWatch } from './cache-watch.ts';
@@ -18,6 +20,18 @@ class RemoteStore extends MemoryCacheStore {
 
   override shardOf(): Shard {
     return this.shard;
+  }
+}
+
+/** A server that finds values later than versions, as where they lie on different ones. */
+class TwoServers extends RemoteStore {
+  arrives: Promise<unknown> = Promise.resolve();
+
+  override async read(key: string): Promise<Found> {
+    if (!this.shard.isAvailable) throw new StoreUnavailableError('get', 'the server is away');
+    const found = super.read(key);
+    await this.arrives;
+    return found;
   }
 }
 
@@ -59,7 +73,7 @@ describe('CacheSync', () => {
   let sync: CacheSync;
 
   async function setUp<B extends MemoryMessageBus>(bus: B, settled: () => Promise<unknown>, keyWatch?: KeyWatch) {
-    const { engine, store, waiters, keys, read } = engineOver(RemoteStore);
+    const { engine, store, waiters, keys, read } = engineOver(TwoServers);
     const { local, notices } = engine;
     const logger = { warn: () => undefined };
     const watch = keyWatch && new CacheWatch({ watch: keyWatch, keys, local, logger });
@@ -67,7 +81,7 @@ describe('CacheSync', () => {
     await sync.start();
     await settled();
     const options = new ReadOptionsResolver(CACHE_DEFAULTS).forRead(60);
-    const load = (value: string) => read(() => value, options);
+    const load = (value: string, stampNames?: string[]) => read(() => value, options, stampNames);
     const hear = async (seq: number, content: NoticeContent): Promise<void> => {
       await bus.publish(NOTICE, JSON.stringify({ from: 'another process', run: 0, seq, ...content }));
       await settled();
@@ -101,6 +115,20 @@ describe('CacheSync', () => {
     store.shard.isAvailable = false;
     local.goAlone(store.shard);
     expect(held()).toBeUndefined();
+  });
+
+  it('lets nobody wait for an answer of a shard that is lost meanwhile', async () => {
+    const { store, local, load } = await setUp(new MemoryMessageBus(), nextTurn);
+    let arrive = (): void => undefined;
+    store.arrives = new Promise<void>((resolve) => (arrive = resolve));
+    const early = load('asked');
+    await nextTurn();
+    store.shard.isAvailable = false;
+    local.goAlone(store.shard);
+    const late = load('made here');
+    await nextTurn();
+    arrive();
+    expect(await Promise.all([early, late])).toEqual(['asked', 'made here']);
   });
 
   it('leaves alone what was made without the server when its own words arrive late', async () => {
@@ -178,6 +206,25 @@ describe('CacheSync', () => {
       await load('not called');
       watch.tell(({ onGap }) => onGap());
       expect(held()).toBeUndefined();
+    });
+
+    it('lets nobody join a read that began before somebody changed a tag', async () => {
+      const { watch, store, load } = await setUpWatched();
+      const tagged = (value: string) => load(value, ['epoch:', 'tag:t']);
+      const change = async () => {
+        await store.bump(['app:v1@tag:t'], 'delete');
+        watch.tell(({ onKeys }) => onKeys(['app:v1@tag:t']));
+      };
+      await tagged('old');
+      watch.tell(({ onKeys }) => onKeys(['app:v1@tag:t']));
+      let arrive = (): void => undefined;
+      store.arrives = new Promise<void>((resolve) => (arrive = resolve));
+      const early = tagged('not called');
+      await jest.advanceTimersByTimeAsync(10);
+      await change();
+      const late = tagged('new');
+      arrive();
+      expect(await Promise.all([early, late])).toEqual(['old', 'new']);
     });
 
     it('serves nothing while the server does not tell of anything, though other processes do', async () => {

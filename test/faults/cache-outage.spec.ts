@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { CacheEngine } from '../../src/cache/cache-engine.ts';
 import type { CacheModuleOptions, CacheService } from '../../src/index.ts';
 import { openCacheApp, type CacheApp } from '../support/cache-app.ts';
 import { eventually } from '../support/eventually.ts';
@@ -82,6 +83,22 @@ describe('the cache without its server', () => {
     await cache.publish('c', 1);
     expect(await cache.getStats()).toMatchObject({ mode: 'degraded', degradedSince: expect.any(Number) as number });
     expect((await cache.getStats()).journal).toBeGreaterThan(0);
+  });
+
+  it('serves nothing from before from the moment on that the server is lost', async () => {
+    const app = await openCut();
+    const { cache } = app;
+    const local = app.module.get(CacheEngine).local;
+    await eventually(async () => {
+      await cache.set('k', 'before');
+      await cache.get('k');
+      expect(local.tier.read('k', false)).toBe('before');
+    });
+    proxy.mode = 'reject';
+    proxy.cut();
+    await eventually(() => cache.getLocalStats().mode === 'degraded', { everyMs: 1 });
+    expect(await cache.get('k')).toBeUndefined();
+    expect(await cache.getOrSet('k', 60, () => 'made here')).toBe('made here');
   });
 
   it('refuses what would be a wrong answer', async () => {

@@ -119,6 +119,17 @@ describe('one server', () => {
     await eventually(async () => (await load()) === 'value' && heldBy(app, 'slow') === 'value');
   });
 
+  it('computes for others, too, after everything was removed', async () => {
+    await warmUp(app, ['first']);
+    // Now the versions that entries carry are known to be on the server already.
+    await warmUp(app, ['k']);
+    await raw.flushall();
+    await isForgotten(app, 'k');
+    expect(await app.cache.getOrSet('next', '60s', () => 'made here')).toBe('made here');
+    const newcomer = await open({ url: servers.url });
+    expect(await newcomer.cache.getOrSet('next', '60s', () => 'made again')).toBe('made here');
+  });
+
   it('is told again after its connections were killed', async () => {
     await warmUp(app, ['k']);
     await raw.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
