@@ -225,8 +225,8 @@ describe('an open circuit', () => {
 
 describe('a half-open circuit', () => {
   it.each([1, 3])('admits exactly %i of 100 calls at a time', async (halfOpenMaxCalls) => {
-    const handle = await open({ halfOpenMaxCalls });
-    await pass(RESET_MS);
+    const handle = await open({ halfOpenMaxCalls, resetTimeout: 5 * RESET_MS });
+    await pass(5 * RESET_MS);
     expect(handle.halfOpen).toBe(true);
     const answer = pending<string>();
     const operation = jest.fn(() => answer.promise);
@@ -652,6 +652,29 @@ describe('operating circuits', () => {
     expect(handle.state).toBe('CLOSED');
   });
 
+  describe('by letting every call through', () => {
+    it('does so whatever comes of them, until it is closed', async () => {
+      const handle = await open();
+      expect(service.bypass('payments')).toBe(true);
+      await failTimes(200);
+      expect(handle.state).toBe('CLOSED');
+      await expect(handle.fire()).resolves.toBe('fine');
+      expect(service.getStats()['payments']).toMatchObject({ isBypassed: true, stats: { failures: 204, rejects: 0 } });
+      service.close('payments');
+      expect(service.getStats()['payments']?.isBypassed).toBe(false);
+      await failTimes(4);
+      expect(handle.state).toBe('OPEN');
+    });
+
+    it('ends when it is isolated', async () => {
+      const handle = service.create(succeed, config());
+      service.bypass('payments');
+      service.isolate('payments');
+      await expect(handle.fire()).rejects.toThrow(CircuitOpenError);
+      expect(service.getStats()['payments']).toMatchObject({ state: 'ISOLATED', isBypassed: false });
+    });
+  });
+
   it('resets one, or all, with their statistics', async () => {
     await failTimes(10, 'a');
     await failTimes(10, 'b');
@@ -673,7 +696,8 @@ describe('operating circuits', () => {
   });
 
   it('says when there is no such circuit', () => {
-    expect([service.reset('x'), service.isolate('x'), service.close('x')]).toEqual([false, false, false]);
+    const answers = [service.reset('x'), service.isolate('x'), service.close('x'), service.bypass('x')];
+    expect(answers).toEqual([false, false, false, false]);
     expect(service.get('x')).toBeUndefined();
   });
 
