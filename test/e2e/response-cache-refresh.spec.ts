@@ -109,6 +109,13 @@ describe.each(PLATFORMS)('stale responses on %s', (platform) => {
       return this.page();
     }
 
+    @Cacheable({ ttl: '1300ms', jitter: 0 })
+    @Get('aged')
+    async aged(@Res({ passthrough: true }) reply: Reply): Promise<object> {
+      reply.header('age', '1');
+      return this.page();
+    }
+
     @Cacheable({ ttl: '1m', staleWhileRevalidate: '1m', tags: ['tagged'] })
     @Get('tagged')
     async tagged(): Promise<object> {
@@ -310,6 +317,12 @@ describe.each(PLATFORMS)('stale responses on %s', (platform) => {
     expect(cacheStatusOf(await client.get('/tagged'))).toMatch(/hit;ttl=-?0$/);
     await eventually(async () => expect(runOf(await client.get('/tagged'))).toBe(2));
     expect((await client.get('/tagged')).headers['x-cache']).toBe('HIT');
+  });
+
+  it('are made anew when they are too old, the age that they came with included (HTTP-22)', async () => {
+    expect(runOf(await client.get('/aged'))).toBe(1);
+    await sleep(320);
+    expect(runOf(await client.get('/aged'))).toBe(2);
   });
 
   it('each language has its own response (HTTP-12)', async () => {
