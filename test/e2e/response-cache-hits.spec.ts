@@ -50,11 +50,13 @@ class Pages {
   }
 }
 
-/** Notes what an access log would: each response, once, with its status. */
+/** Notes what an access log would: each response, once, with its status and a header. */
 function watch(app: INestApplication, platform: Platform, log: string[], views: string): void {
   if (platform === 'express') {
     app.use((request: IncomingMessage, response: ServerResponse, next: () => void) => {
-      response.on('finish', () => log.push(`${request.url} ${response.statusCode}`));
+      response.on('finish', () =>
+        log.push(`${request.url} ${response.statusCode} ${String(response.getHeader('x-cache'))}`),
+      );
       next();
     });
     const render = (_: string, { run }: { run: number }, done: (error: null, html: string) => void) =>
@@ -64,7 +66,8 @@ function watch(app: INestApplication, platform: Platform, log: string[], views: 
   } else {
     const fastify = (app as NestFastifyApplication).getHttpAdapter().getInstance();
     fastify.addHook('onResponse', (request, reply, done) => {
-      log.push(`${request.url} ${reply.statusCode}`);
+      const said = reply.raw.getHeader('x-cache') ?? reply.getHeader('x-cache');
+      log.push(`${request.url} ${reply.statusCode} ${String(said)}`);
       done();
     });
   }
@@ -111,10 +114,10 @@ describe.each(PLATFORMS)('a hit on %s', (platform) => {
     await client.get('/page');
     await client.get('/page', { 'if-none-match': '*' });
     await client.call('/page', { method: 'HEAD' });
-    await eventually(() => expect(log).toEqual(['/page 200', '/page 200', '/page 304', '/page 200']));
+    await eventually(() => expect(log).toEqual(['/page 200 MISS', '/page 200 HIT', '/page 304 HIT', '/page 200 HIT']));
   });
 
-  it('is there with the status of the stale response, whatever comes of its refresh (HTTP-34)', async () => {
+  it('is there as the stale response that it is, whatever comes of its refresh (HTTP-34)', async () => {
     const pages = app.get(Pages);
     const { etag } = (await client.get('/stale')).headers;
     pages.status = 404;
@@ -125,9 +128,9 @@ describe.each(PLATFORMS)('a hit on %s', (platform) => {
     expect((await client.get('/stale')).status).toBe(404);
     await eventually(() => expect(pages.runs).toBeGreaterThan(before));
     expect((await client.get('/stale', { 'if-none-match': etag })).status).toBe(404);
-    await eventually(() => expect(log.slice(-2)).toEqual(['/stale 404', '/stale 404']));
-    expect(log.slice(0, 2)).toEqual(['/stale 200', '/stale 200']);
-    expect(log.filter((line) => line.endsWith('500'))).toEqual([]);
+    await eventually(() => expect(log.slice(-2)).toEqual(['/stale 404 STALE', '/stale 404 STALE']));
+    expect(log.slice(0, 2)).toEqual(['/stale 200 MISS', '/stale 200 STALE']);
+    expect(log.filter((line) => line.includes(' 500 '))).toEqual([]);
   });
 
   if (platform === 'express') {
