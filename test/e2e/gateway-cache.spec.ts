@@ -125,6 +125,22 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
     expect(made()).toBe(1);
   });
 
+  it.each(['if-none-match', 'if-modified-since'])(
+    'asks for the whole of what a client has already: %s',
+    async (name) => {
+      const modified = 'Sat, 01 Nov 2025 00:00:00 GMT';
+      const validators = { etag: '"v"', 'last-modified': modified };
+      const { path, made } = page({ 'cache-control': 'max-age=60', ...validators }, ({ headers }, response) =>
+        headers[name] === undefined ? undefined : response.writeHead(304).end(),
+      );
+      const [writer, reader] = ends();
+      const own = await writer.get(path, { [name]: name === 'if-none-match' ? '"v"' : modified });
+      expect([own.status, own.text]).toEqual([304, '']);
+      const other = await until(reader, path, ({ headers }) => headers['x-cache'] === 'HIT');
+      expect([other.text, made()]).toEqual(['page 1 for ', 1]);
+    },
+  );
+
   it('asks whether a stale response is still right, and updates what it says', async () => {
     const { path, made } = page({}, ({ headers }, response) => {
       response.setHeader('etag', '"v"').setHeader('cache-control', 'max-age=1');
