@@ -4,6 +4,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { Telemetry } from '../../src/common/telemetry.ts';
 import { CacheService } from '../../src/index.ts';
 import { Forward, GatewayModule } from '../../src/gateway/index.ts';
@@ -18,6 +19,12 @@ class Services {
   @All('shop/*path')
   @Forward('shop')
   shop(): void {
+    // The gateway answers.
+  }
+
+  @All('graceless/*path')
+  @Forward('graceless')
+  graceless(): void {
     // The gateway answers.
   }
 
@@ -61,7 +68,14 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
           if (platform === 'express') (opening as NestExpressApplication).set('trust proxy', true);
         },
         controllers: [Services],
-        imports: [GatewayModule.forRoot({ upstreams: { shop: own, plain: { ...own, cache: { default: '1m' } } } })],
+        imports: [
+          GatewayModule.forRoot({
+            upstreams: {
+              ...{ shop: own, plain: { ...own, cache: { default: '1m' } } },
+              graceless: { ...own, cache: { grace: '0ms' } },
+            },
+          }),
+        ],
         cache: {
           ...(server && { redis: { url: server.url, commandTimeout: '2s' } }),
           http: { lookupBudget: '2s', reloadFloor: '0ms' },
@@ -96,7 +110,7 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
       const { authorization = '', cookie = '' } = request.headers;
       response.end(`page ${made} for ${authorization}${cookie}`);
     };
-    return { path: `/shop${path}`, plain: `/plain${path}`, made: () => made };
+    return { path: `/shop${path}`, plain: `/plain${path}`, graceless: `/graceless${path}`, made: () => made };
   };
 
   it('answers from one process what another one has stored, header for header', async () => {
@@ -249,12 +263,37 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
     expect(made()).toBe(3);
   });
 
+  it.each([
+    [200, 'fwd=uri-miss;stored'],
+    [203, 'fwd=uri-miss;stored=?0;detail=no-cache'],
+    [404, 'fwd=uri-miss;stored=?0;detail=no-cache'],
+  ])('keeps of what is out of date at once only pages, to ask about them: %d', async (status, said) => {
+    const { graceless } = page({ 'cache-control': 'max-age=0', etag: '"v"' }, (_, response) => {
+      response.statusCode = status;
+    });
+    expect((await ends()[0].get(graceless)).headers['cache-status']).toBe(`"nestjs-keep";${said}`);
+  });
+
   it('keeps what says nothing for as long as the upstream is said to', async () => {
     const { path, plain, made } = page({});
     for (let call = 0; call < 2; call++) await ends()[1].get(path);
     expect(made()).toBe(2);
     for (let call = 0; call < 3; call++) await ends()[1].get(plain);
     expect(made()).toBe(3);
+  });
+
+  it('keeps what is coded for one client from another, also where the upstream does not say that it varies', async () => {
+    const { path } = page({ 'cache-control': 'max-age=60' }, ({ headers }, response) => {
+      const isCoded = headers['accept-encoding'] === 'gzip';
+      if (isCoded) response.setHeader('content-encoding', 'gzip');
+      return response.end(isCoded ? gzipSync('coded') : 'plain');
+    });
+    const asked = { 'accept-encoding': 'gzip' };
+    for (const kind of ['MISS', 'HIT']) {
+      const [coded, plain] = [await ends()[1].get(path, asked), await ends()[1].get(path)];
+      expect([gunzipSync(coded.body).toString(), plain.text]).toEqual(['coded', 'plain']);
+      expect([coded, plain].map(({ headers }) => headers['x-cache'])).toEqual([kind, kind]);
+    }
   });
 
   it('keeps one response for each variant', async () => {

@@ -98,13 +98,15 @@ class Runs {
 }
 const runs = new Runs();
 
-/** Knows who calls from a header, and turns some away. */
+/** Knows who calls from a header, turns some away, and links to what others ask for. */
 @Injectable()
 class UserGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<{ headers: Record<string, string>; user?: object }>();
     const name = request.headers['x-user'];
     if (name !== undefined) request.user = { id: name };
+    const link = request.headers['x-link'];
+    if (link !== undefined) context.switchToHttp().getResponse<Reply>().header('link', link.split(' '));
     return name !== 'denied';
   }
 }
@@ -435,6 +437,13 @@ describe.each(PLATFORMS)('@Idempotent on %s', (platform) => {
       expectProblem(await post('/required'), 400, 'idempotency-key-missing');
       expect((await post('/required', newKey())).status).toBe(201);
       expect(runs.of('required')).toBe(1);
+    });
+
+    it('links to its description beside what the response links to already (IDEM-02)', async () => {
+      for (const links of [['</a>;rel=next'], ['</a>;rel=next', '</b>;rel=prev']]) {
+        const reply = await post('/required', undefined, {}, { 'x-link': links.join(' ') });
+        expect([reply.status, reply.headers['link']]).toEqual([400, [...links, DOCS].join(', ')]);
+      }
     });
 
     it('refuses an equal request while the first one runs (IDEM-02)', async () => {
