@@ -351,6 +351,18 @@ describe.each(MODES)('the cache of the gateway on $platform, with $mode', ({ pla
     expect((await reader.call(mayNot.path, { method: 'HEAD' })).status).toBe(500);
   });
 
+  it('does not serve what it has when the upstream fails and that was never meant to be, whatever a client says', async () => {
+    let isBroken = false;
+    const { graceless } = page({ 'cache-control': 'max-age=0', etag: '"v"' }, (_, response) =>
+      isBroken ? response.writeHead(500).end('broken') : undefined,
+    );
+    expect((await ends()[1].get(graceless)).headers['cache-status']).toBe('"nestjs-keep";fwd=uri-miss;stored');
+    await sleep(20);
+    isBroken = true;
+    const reply = await ends()[1].get(graceless, { 'cache-control': 'stale-if-error=600' });
+    expect([reply.status, reply.text]).toEqual([500, 'broken']);
+  });
+
   it('counts what is not kept, by the reason', async () => {
     const { notStored } = apps[0]!.get(Telemetry);
     const counted = () => Object.fromEntries([...notStored].map(([reason, { n }]) => [reason, n]));

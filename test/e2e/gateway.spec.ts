@@ -203,6 +203,8 @@ describe.each(PLATFORMS)('the gateway on %s', (platform) => {
         await expect(client.get('/gateway/left/silent', {}, { timeoutMs: 100 })).rejects.toThrow('no answer');
       }
       expect((await client.get('/gateway/left/ok')).status).toBe(200);
+      const ofLeft = () => app.get(CircuitBreakerService).getStats()['gateway:left']?.stats;
+      await eventually(() => expect(ofLeft()).toMatchObject({ fires: 9, successes: 9, failures: 0 }));
       for (let round = 0; round < 4; round++) {
         await client.get('/gateway/cut/reset-body').catch(() => undefined);
       }
@@ -231,12 +233,23 @@ describe.each(PLATFORMS)('the gateway on %s', (platform) => {
   });
 
   describe('retries', () => {
-    it('asks again for what may be asked twice, and hands on the last answer', async () => {
-      const before = chaos.seen.length;
-      chaos.behaviours['/flaky'] = (_, response) =>
-        chaos.asked('/flaky') < 3 ? response.writeHead(502).end() : response.end('at last');
-      expect((await client.get('/gateway/again/flaky')).text).toBe('at last');
-      expect(chaos.seen.length - before).toBe(3);
+    it.each([502, 503, 504])(
+      'asks again for what may be asked twice, and hands on the last answer: %d',
+      async (status) => {
+        const before = chaos.seen.length;
+        const path = `/flaky-${status}`;
+        chaos.behaviours[path] = (_, response) =>
+          chaos.asked(path) < 3 ? response.writeHead(status).end() : response.end('at last');
+        expect((await client.get(`/gateway/again${path}`)).text).toBe('at last');
+        expect(chaos.seen.length - before).toBe(3);
+      },
+    );
+
+    it.each([500, 501, 429])('does not ask again for what would be answered so again: %d', async (status) => {
+      const path = `/always-${status}`;
+      chaos.behaviours[path] = (_, response) => response.writeHead(status).end();
+      expect((await client.get(`/gateway/again${path}`)).status).toBe(status);
+      expect(chaos.asked(path)).toBe(1);
     });
 
     it('does not repeat what may change something', async () => {
@@ -320,6 +333,14 @@ describe.each(PLATFORMS)('the gateway on %s', (platform) => {
       expect(gone.filter((name) => name in headers)).toEqual([]);
       expect(headers['te']).toBe('trailers');
       expect(echoed(await client.get('/gateway/plain/echo', { te: 'deflate' })).headers).not.toHaveProperty('te');
+    });
+
+    it('does not wait for a word of the upstream that its client has had from us', async () => {
+      const headers = { expect: '100-continue', 'content-length': '4' };
+      const reply = await client.call('/gateway/plain/echo', { method: 'POST', body: 'body', headers });
+      expect(reply.status).toBe(200);
+      expect(echoed(reply).body).toBe('body');
+      expect(echoed(reply).headers).not.toHaveProperty('expect');
     });
 
     it('names the way that it came', async () => {
