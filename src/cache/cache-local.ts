@@ -103,7 +103,7 @@ export class CacheLocal {
    */
   touch(keys: readonly string[]): void {
     for (const key of keys) {
-      this.tier.drop(this.nameOf(key));
+      this.tier.dropStored(this.nameOf(key));
       this.looks.forget(key);
       this.reads.forget(key);
     }

@@ -138,6 +138,11 @@ export class MemoryTier {
     this.held.delete(key);
   }
 
+  /** Drops what the server holds, too. What is kept nowhere else does not change with what is there. */
+  dropStored(key: string): void {
+    if (this.held.peek(key)?.aloneIn !== OWN) this.held.delete(key);
+  }
+
   /**
    * Takes effect at once, for what is held now; a large memory is looked through in slices, so that others have their
    * turn. Resolves to how many entries matched.

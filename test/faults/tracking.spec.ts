@@ -119,6 +119,19 @@ describe('one server', () => {
     await eventually(async () => (await load()) === 'value' && heldBy(app, 'slow') === 'value');
   });
 
+  it('keeps what is set for this process only, although that removes what the server has', async () => {
+    await warmUp(app, ['k']);
+    for (let i = 0; i < 20; i++) {
+      await app.cache.set('k', 'for all', '60s');
+      await app.cache.set('k', 'here', { ttl: '60s', tier: 'l1' });
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      expect(await app.cache.get('k')).toBe('here');
+    }
+    const other = await open({ url: servers.url });
+    await other.cache.del('k');
+    expect(await isForgotten(app, 'k')).toBe(true);
+  });
+
   it('computes for others, too, after everything was removed', async () => {
     await warmUp(app, ['first']);
     // Now the versions that entries carry are known to be on the server already.
