@@ -7,7 +7,7 @@ const HEADERS = {
   forwarded: 'for=203.0.113.7',
 };
 /** What every request says that came through a proxy; `ip` is what the framework makes of it. */
-const asked = (ip: string, headers: object = HEADERS) => ({
+const asked = (ip: string, headers: Record<string, string> = HEADERS) => ({
   ...{ headers, ip, remoteAddress: '10.0.0.1', protocol: 'https' },
 });
 
