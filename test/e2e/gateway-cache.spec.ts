@@ -441,7 +441,7 @@ describe.each(PLATFORMS)('the share of forwarded responses that is rolled out, o
   beforeAll(async () => {
     chaos = await ChaosUpstream.start();
     const own = { origin: chaos.origin, allowPrivate: true, cache: { default: '1m' } } as const;
-    const imports = [GatewayModule.forRoot({ upstreams: { shop: own, plain: own } })];
+    const imports = [GatewayModule.forRoot({ upstreams: { shop: own, plain: own, graceless: own } })];
     app = await openHttpApp({ platform, controllers: [Services], imports, cache: { cache: { rolloutPercent: 50 } } });
     client = await HttpClient.of(app);
   });
