@@ -14,6 +14,8 @@ interface Lease {
 }
 
 /** Room for the versions of tags; a forgotten one is created anew, which makes its entries absent. */
+/** Room that an entry takes beside its payload and the record it lies in: its fields, times and version. */
+const ENTRY_BYTES = 128;
 const MAX_VERSIONS = { maxEntries: 100_000, maxBytes: 32 * 1024 ** 2 };
 const NO_VERSION = '0'.repeat(16);
 
@@ -184,7 +186,7 @@ export class MemoryCacheStore implements CacheStore {
 
   private store(key: string, entry: CacheEntry): void {
     const { payload, keptUntilMs } = entry;
-    const bytes = typeof payload === 'string' ? bytesOfText(payload) : payload.length;
+    const bytes = ENTRY_BYTES + (typeof payload === 'string' ? bytesOfText(payload) : payload.length);
     this.keyspace.write(key, { type: 'entry', entry }, { expiresAtMs: keptUntilMs, bytes });
   }
 
