@@ -1,9 +1,13 @@
 import { isStoreFailure } from '../common/errors.ts';
 import type { Shard } from '../redis/availability.types.ts';
 import { chunksOf } from './cache-batch.ts';
+import type { CacheJournal } from './cache-journal.ts';
+import type { CacheLocal } from './cache-local.ts';
 import type { CacheMetrics } from './cache-metrics.ts';
+import type { Notices } from './cache-notices.ts';
 import type { CacheRecovery } from './cache-recovery.ts';
 import type { CacheStore } from './cache-store.interface.ts';
+import type { CacheTags } from './cache-tags.ts';
 
 /** One change: how this process forgets, how the server is told, and what to remember when it could not be. */
 export interface Change<R> {
@@ -30,6 +34,19 @@ export interface CacheChangesParts {
   readonly store: CacheStore;
   readonly recovery: CacheRecovery;
   readonly metrics: CacheMetrics;
+}
+
+/** What writes and invalidations are made with. */
+export interface ChangingParts {
+  readonly store: CacheStore;
+  readonly tags: CacheTags;
+  readonly local: CacheLocal;
+  readonly journal: CacheJournal;
+  readonly notices: Notices;
+  readonly metrics: CacheMetrics;
+  readonly changes: CacheChanges;
+  /** How many keys one command is about at most. */
+  readonly batchSize: number;
 }
 
 /** How the store is changed: shard by shard, and what a failure means. */

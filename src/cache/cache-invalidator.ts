@@ -1,26 +1,13 @@
 import { globMatcher } from '../common/glob.ts';
 import type { Shard } from '../redis/availability.types.ts';
-import type { CacheChanges, Change } from './cache-changes.ts';
+import type { Change, ChangingParts } from './cache-changes.ts';
 import type { CacheEntry } from './cache-entry.ts';
-import type { CacheJournal, InvalidationMode } from './cache-journal.ts';
-import type { CacheLocal } from './cache-local.ts';
-import type { CacheMetrics } from './cache-metrics.ts';
-import type { Notices } from './cache-notices.ts';
+import type { InvalidationMode } from './cache-journal.ts';
 import { copyOf } from './cache-reader.ts';
-import type { CacheStore } from './cache-store.interface.ts';
-import { isEpoch, type CacheTags } from './cache-tags.ts';
+import { isEpoch } from './cache-tags.ts';
 import { HeldCounts } from './held-counts.ts';
 
-export interface CacheInvalidatorParts {
-  readonly store: CacheStore;
-  readonly tags: CacheTags;
-  readonly local: CacheLocal;
-  readonly journal: CacheJournal;
-  readonly notices: Notices;
-  readonly metrics: CacheMetrics;
-  readonly changes: CacheChanges;
-  /** How many keys one command is about at most. */
-  readonly batchSize: number;
+export interface CacheInvalidatorParts extends ChangingParts {
   /** Has the writes begin that were asked for before. */
   readonly begun: () => void;
 }

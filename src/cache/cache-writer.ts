@@ -1,28 +1,14 @@
 import type { Encoded } from '../common/codec.ts';
 import type { Shard } from '../redis/availability.types.ts';
-import type { BatchAct, CacheChanges } from './cache-changes.ts';
+import type { BatchAct, ChangingParts } from './cache-changes.ts';
 import type { Stamps } from './cache-entry.ts';
-import type { CacheJournal } from './cache-journal.ts';
 import { lifetime, type CacheKeeper } from './cache-keeper.ts';
-import type { CacheLocal } from './cache-local.ts';
-import type { CacheMetrics } from './cache-metrics.ts';
-import type { CacheStore } from './cache-store.interface.ts';
 import { WriteTurn, type Item, type Ready, type Writes } from './cache-write-turn.ts';
-import type { Notices } from './cache-notices.ts';
-import { stampsOf, type CacheTags, type Versions } from './cache-tags.ts';
+import { stampsOf, type Versions } from './cache-tags.ts';
 import type { ResolvedReadOptions } from './read-options.resolver.ts';
 
-export interface CacheWriterParts {
-  readonly store: CacheStore;
-  readonly tags: CacheTags;
+export interface CacheWriterParts extends ChangingParts {
   readonly keeper: CacheKeeper;
-  readonly local: CacheLocal;
-  readonly journal: CacheJournal;
-  readonly notices: Notices;
-  readonly metrics: CacheMetrics;
-  readonly changes: CacheChanges;
-  /** How many keys one command is about at most. */
-  readonly batchSize: number;
 }
 
 const NO_VERSIONS: Versions = new Map();
