@@ -1,10 +1,9 @@
 // One process of an application with an idempotent route, on the built package; it listens, and does what the test tells it.
-import 'reflect-metadata';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Body, Controller, Module, Post } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { CacheModule, Idempotent } from 'nestjs-keep';
+import { Body, Controller, Post } from '@nestjs/common';
+import { Idempotent } from 'nestjs-keep';
 import { answerActs } from './answer-acts.mjs';
+import { decorate, listenWith } from './http-worker.mjs';
 
 const runs = new Map();
 
@@ -16,24 +15,14 @@ class PaymentsController {
     return { run, process: process.pid };
   }
 }
-const { prototype } = PaymentsController;
-const descriptor = Object.getOwnPropertyDescriptor(prototype, 'pay');
-Reflect.decorate([Idempotent({ lease: '1s' }), Post()], prototype, 'pay', descriptor);
-Object.defineProperty(prototype, 'pay', descriptor);
-Body()(prototype, 'pay', 0);
+decorate(PaymentsController, 'pay', Idempotent({ lease: '1s' }), Post());
+Body()(PaymentsController.prototype, 'pay', 0);
 Controller('payments')(PaymentsController);
 
-class WorkerModule {}
-Module({
-  imports: [CacheModule.forRoot(JSON.parse(process.env.WORKER_OPTIONS))],
-  controllers: [PaymentsController],
-})(WorkerModule);
-
-const app = await NestFactory.create(WorkerModule, { logger: ['error'] });
-await app.listen(0, '127.0.0.1');
+const { app, port } = await listenWith(PaymentsController);
 
 const acts = {
-  port: () => app.getHttpServer().address().port,
+  port,
   runs: ({ payment }) => runs.get(payment) ?? 0,
   close: () => app.close(),
 };

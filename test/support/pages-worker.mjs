@@ -1,9 +1,8 @@
 // One process of an application with a cached route, on the built package; it listens, and does what the test tells it.
-import 'reflect-metadata';
-import { Controller, Get, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { Cacheable, CacheModule } from 'nestjs-keep';
+import { Controller, Get } from '@nestjs/common';
+import { Cacheable } from 'nestjs-keep';
 import { answerActs } from './answer-acts.mjs';
+import { decorate, listenWith } from './http-worker.mjs';
 
 let runs = 0;
 /** While it is shut, no handler answers. */
@@ -17,24 +16,14 @@ class PagesController {
     return { run, process: process.pid };
   }
 }
-const { prototype } = PagesController;
-const descriptor = Object.getOwnPropertyDescriptor(prototype, 'page');
 const cached = Cacheable({ ttl: '2s', jitter: 0, staleWhileRevalidate: '1h', scope: 'public' });
-Reflect.decorate([cached, Get('page')], prototype, 'page', descriptor);
-Object.defineProperty(prototype, 'page', descriptor);
+decorate(PagesController, 'page', cached, Get('page'));
 Controller()(PagesController);
 
-class WorkerModule {}
-Module({
-  imports: [CacheModule.forRoot(JSON.parse(process.env.WORKER_OPTIONS))],
-  controllers: [PagesController],
-})(WorkerModule);
-
-const app = await NestFactory.create(WorkerModule, { logger: ['error'] });
-await app.listen(0, '127.0.0.1');
+const { port } = await listenWith(PagesController);
 
 const acts = {
-  port: () => app.getHttpServer().address().port,
+  port,
   runs: () => runs,
   shut: () => {
     gate = new Promise((resolve) => (open = resolve));
