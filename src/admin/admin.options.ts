@@ -1,5 +1,5 @@
 import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
-import { flag, oneOf, rule, secret, text, type RulesOf } from '../common/option-rules.ts';
+import { aFunction, flag, oneOf, rule, secret, text, type RulesOf } from '../common/option-rules.ts';
 import { hideSecrets } from '../common/secrets.ts';
 
 /** What an operator may be allowed to do. */
@@ -72,9 +72,9 @@ export const ADMIN_RULES = {
   path: rule('a path such as /cache/admin', (value) => (typeof value === 'string' ? PATH.exec(value)?.[1] : undefined)),
   token: secret(text('at least 16 characters', /^\S{16,}$/)),
   guards: rule('a list of guards', (value) => (Array.isArray(value) && value.every(isGuard) ? value : undefined)),
-  authorize: rule('a function', (value) => (typeof value === 'function' ? (value as AdminAuthorize) : undefined)),
+  authorize: aFunction<AdminAuthorize>(),
   values: oneOf('hidden', 'preview', 'full'),
-  redact: rule('a function', (value) => (typeof value === 'function' ? (value as AdminRedact) : undefined)),
+  redact: aFunction<AdminRedact>(),
   audit: oneOf('best-effort', 'required'),
 } satisfies RulesOf<AdminOptions>;
 

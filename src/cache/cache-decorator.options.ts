@@ -1,5 +1,5 @@
 import type { Duration } from '../common/duration.ts';
-import { rule } from '../common/option-rules.ts';
+import { aFunction, rule } from '../common/option-rules.ts';
 import type { CallFunction, NamesOption } from './cache-key.ts';
 
 const only = <T>(allowed: string, accepts: (value: unknown) => boolean) =>
@@ -9,7 +9,7 @@ const isText = (value: unknown): boolean => typeof value === 'string' && value.t
 const isFunction = (value: unknown): boolean => typeof value === 'function';
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
 
-export const callFunction = only<CallFunction<unknown>>('a function', isFunction);
+export const callFunction = aFunction<CallFunction<unknown>>();
 export const text = only<string>('a text that is not blank', isText);
 export const keyOption = only<string | CallFunction<string>>(
   'a text that is not blank, or a function',

@@ -1,6 +1,16 @@
 import type { Duration } from '../common/duration.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
-import { as, durationOrMs, flag, integer, number, rule, text, type RulesOf } from '../common/option-rules.ts';
+import {
+  aFunction,
+  as,
+  durationOrMs,
+  flag,
+  integer,
+  number,
+  rule,
+  text,
+  type RulesOf,
+} from '../common/option-rules.ts';
 import { readOptions, received } from '../common/read-options.ts';
 import { quoted } from './circuit-breaker.errors.ts';
 import type { ResolvedCircuitBreakerModuleOptions } from './circuit-breaker.options.ts';
@@ -73,7 +83,7 @@ const CONFIG_RULES = {
   window: as('windowMs', durationOrMs('10ms', '10m')),
   capacity: integer(1, 1_000_000),
   halfOpenMaxCalls: integer(1, 100),
-  errorFilter: rule('a function', (value) => (typeof value === 'function' ? (value as ErrorFilter) : undefined)),
+  errorFilter: aFunction<ErrorFilter>(),
   isQuiet: flag,
 } satisfies RulesOf<CircuitBreakerConfig>;
 

@@ -70,6 +70,10 @@ export const oneOf = <const T extends string>(...choices: readonly T[]) =>
 export const text = (allowed: string, form: RegExp) =>
   rule(allowed, (value) => (typeof value === 'string' && form.test(value) ? value : undefined));
 
+/** What it takes and gives cannot be checked: the caller says of which type it is. */
+export const aFunction = <T>() =>
+  rule<T>('a function', (value) => (typeof value === 'function' ? (value as T) : undefined));
+
 /** The resolved option is called `name`. */
 export const as = <const N extends string, R extends Rule>(name: N, renamed: R) => ({ ...renamed, as: name });
 

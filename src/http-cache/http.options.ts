@@ -1,6 +1,17 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { Duration } from '../common/duration.ts';
-import { as, duration, flag, oneOf, rule, type RulesOf, secret, size, text } from '../common/option-rules.ts';
+import {
+  aFunction,
+  as,
+  duration,
+  flag,
+  oneOf,
+  rule,
+  type RulesOf,
+  secret,
+  size,
+  text,
+} from '../common/option-rules.ts';
 
 /** Whether a header is sent, for all requests or as a function decides. */
 export type HeaderSwitch = 'on' | 'off' | ((context: ExecutionContext) => boolean);
@@ -89,7 +100,7 @@ export const HTTP_RULES = {
   requestDirectives: functionOr('honor', 'ignore'),
   reloadFloor: as('reloadFloorMs', duration('0ms', '1h')),
   maxBody: as('maxBodyBytes', size('0b', '512mb')),
-  principal: rule('a function', (value) => (typeof value === 'function' ? (value as AnyFunction) : undefined)),
+  principal: aFunction<AnyFunction>(),
   headers: { status: functionOr('on', 'off'), legacy: functionOr('on', 'off'), key: functionOr('on', 'off') },
   languages: list('language tags', /^[a-z]{1,8}(?:-[a-z\d]{1,8})*$/i),
   dropHeaders: list('header names', /^[!#$%&'*+\-.^_`|~\w]+$/),

@@ -1,7 +1,7 @@
 import type { ExecutionContext } from '@nestjs/common';
 import { checkOptions } from '../common/decorator-options.ts';
 import type { Duration } from '../common/duration.ts';
-import { as, duration, flag, oneOf, rule, type RulesOf, size, text } from '../common/option-rules.ts';
+import { aFunction, as, duration, flag, oneOf, type RulesOf, size, text } from '../common/option-rules.ts';
 import type { Declaration } from '../common/wrap-method.ts';
 
 /** What runs once for one key. */
@@ -35,8 +35,7 @@ export interface IdempotentOptions {
 }
 
 type Context<R> = (context: ExecutionContext) => R;
-const callback = <R>() =>
-  rule('a function', (value) => (typeof value === 'function' ? (value as Context<R>) : undefined));
+const callback = <R>() => aFunction<Context<R>>();
 
 const RULES = {
   required: flag,

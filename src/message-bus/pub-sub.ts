@@ -2,7 +2,7 @@ import type { Logger } from '@nestjs/common';
 import { errorKind } from '../common/error-kind.ts';
 import { InvalidOptionsError, isStoreFailure, isStoreUnavailableError, SerializationError } from '../common/errors.ts';
 import type { KeySpace } from '../common/keys.ts';
-import { rule, type RulesOf } from '../common/option-rules.ts';
+import { aFunction, type RulesOf } from '../common/option-rules.ts';
 import { readOptions } from '../common/read-options.ts';
 import type { MessageBus } from './message-bus.interface.ts';
 import { Resync, type ResyncListener } from './resync.ts';
@@ -21,8 +21,7 @@ export interface SubscribeOptions {
   readonly onResync?: ResyncListener;
 }
 
-const aFunction = rule('a function', (value) => (typeof value === 'function' ? (value as ResyncListener) : undefined));
-const SUBSCRIBE_RULES = { onResync: aFunction } satisfies RulesOf<SubscribeOptions>;
+const SUBSCRIBE_RULES = { onResync: aFunction<ResyncListener>() } satisfies RulesOf<SubscribeOptions>;
 
 /** The application's own channels: JSON messages, named by its prefix and version like its keys. */
 export class PubSub {
@@ -94,7 +93,7 @@ export class PubSub {
 /** Callers without types may hand over anything, and would hear of it with the first message. @throws InvalidOptionsError */
 function checked(callback: MessageCallback, options: SubscribeOptions): SubscribeOptions {
   const faults: string[] = [];
-  readOptions({ callback }, { callback: aFunction }, faults);
+  readOptions({ callback }, { callback: aFunction<MessageCallback>() }, faults);
   const read = readOptions(options, SUBSCRIBE_RULES, faults);
   if (faults.length > 0) throw new InvalidOptionsError('Wrong subscription', faults);
   return read;

@@ -1,4 +1,4 @@
-import { flag, integer, oneOf, rule, type RulesOf, secret, text } from '../common/option-rules.ts';
+import { aFunction, flag, integer, oneOf, rule, type RulesOf, secret, text } from '../common/option-rules.ts';
 import { parseAddressRange } from '../common/ip-address.ts';
 import type { RequestFunction } from './limited-request.ts';
 import type { OnOutage } from './rate-limit-store.interface.ts';
@@ -87,7 +87,7 @@ const policies = rule('an object of policies', (value) =>
 
 export const RATE_LIMIT_RULES = {
   policies,
-  tier: rule('a function', (value) => (typeof value === 'function' ? (value as RequestFunction<unknown>) : undefined)),
+  tier: aFunction<RequestFunction<unknown>>(),
   headers,
   errors: oneOf('problem', 'nest'),
   consumeOnReject: flag,

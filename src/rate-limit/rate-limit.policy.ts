@@ -1,6 +1,6 @@
 import type { Duration } from '../common/duration.ts';
 import { InvalidOptionsError } from '../common/errors.ts';
-import { as, duration, flag, integer, oneOf, rule, type RulesOf, text } from '../common/option-rules.ts';
+import { aFunction, as, duration, flag, integer, oneOf, rule, type RulesOf, text } from '../common/option-rules.ts';
 import { readOptions, type ValuesOf } from '../common/read-options.ts';
 import type { LimitedRequest } from '../common/caller.ts';
 import type { RequestFunction } from './limited-request.ts';
@@ -54,7 +54,6 @@ export interface ConsumeOptions {
   readonly tier?: string;
 }
 
-const aFunction = <T>() => rule<T>('a function', (value) => (typeof value === 'function' ? (value as T) : undefined));
 const or = <A, B>(one: ReturnType<typeof rule<A>>, other: ReturnType<typeof rule<B>>) =>
   rule<A | B>(`${one.allowed}, or ${other.allowed}`, (value) => one.read(value) ?? other.read(value));
 
