@@ -61,15 +61,15 @@ export class CacheStack {
     const reading = joined ?? local.looks.start(order.key, reader.begin(order.key));
     const startedAt = joined === undefined ? reading.startedAt : performance.now();
     let seen: Seen<T> | undefined;
-    let hasFailed = false;
     try {
       seen = reader.recognised<T>(await reading.found, order.stampNames)?.seen;
     } catch {
       // What a failure means is decided where the reading is looked at in full. It cannot be from before an invalidation.
-      hasFailed = true;
+      local.looks.land(order.key, reading);
+      return this.loaded(order, startedAt, reading);
     }
     const isCurrent = local.looks.land(order.key, reading);
-    if (seen?.kind !== 'fresh') return this.loaded(order, startedAt, isCurrent || hasFailed ? reading : undefined);
+    if (seen?.kind !== 'fresh') return this.loaded(order, startedAt, isCurrent ? reading : undefined);
     const endedAt = performance.now();
     reader.record(reading, endedAt);
     load.served(order, seen, isCurrent);

@@ -13,9 +13,9 @@ interface Lease {
   isAwaited: boolean;
 }
 
-/** Room for the versions of tags; a forgotten one is created anew, which makes its entries absent. */
 /** Room that an entry takes beside its payload and the record it lies in: its fields, times and version. */
 const ENTRY_BYTES = 128;
+/** Room for the versions of tags; a forgotten one is created anew, which makes its entries absent. */
 const MAX_VERSIONS = { maxEntries: 100_000, maxBytes: 32 * 1024 ** 2 };
 const NO_VERSION = '0'.repeat(16);
 

@@ -74,7 +74,7 @@ export class RateLimitPolicies {
     const key = `${limit}:${windowMs}`;
     const known = this.#plain.get(key);
     if (known !== undefined) return known;
-    const set = this.resolve({ name, limit, window: `${windowMs}ms` });
+    const set = this.setOf(this.#read({ name, limit, window: `${windowMs}ms` }));
     remember(this.#plain, key, set);
     return set;
   }
